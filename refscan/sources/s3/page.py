@@ -1,0 +1,211 @@
+"""From the body of a listing to columns.
+
+All entries of a page mostly have the same elements in the same order. One regular expression is therefore made
+from the first entry, and it must match every entry; a page that is not so regular goes to the XML parser.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refscan.errors import StoreError
+from refscan.sources.s3.client import BODY
+from refscan.sources.s3.xml import Listing, read_listing
+from refscan.sources.source import PAGE_SCHEMA, page_rows
+
+__all__ = ["S3Page", "page_of", "parse_page"]
+
+_FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
+_TAG = re.compile(rb"<(/?)([A-Za-z0-9]+)>([^<]*)|<([A-Za-z0-9]+) ?/>([^<]*)")
+_MARKS = re.compile(
+    rb"<(IsTruncated|EncodingType|NextKeyMarker|NextContinuationToken)>([^<]*)</|<(CommonPrefixes|DeleteMarker)>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Page:
+    """What one listing says.
+
+    Attributes:
+        rows: The current objects, as ``PAGE_SCHEMA``.
+        truncated: There is more.
+        next_key: The last key the page speaks of, if there is more.
+        token: The continuation token, if there is one.
+    """
+
+    rows: pa.RecordBatch
+    truncated: bool
+    next_key: str | None
+    token: str | None
+
+
+def page_of(answer: Mapping[str, Any]) -> S3Page:
+    """Read a listing that the client answered: from its raw body, or as far as the SDK has parsed it."""
+    if BODY in answer:
+        return parse_page(answer[BODY])
+    entries = answer.get("Versions", answer.get("Contents", ()))
+    entries = [entry for entry in entries if entry.get("IsLatest", True)]
+    rows = page_rows(
+        key=[entry["Key"] for entry in entries],
+        size=[entry.get("Size") for entry in entries],
+        e_tag=[entry.get("ETag", "").strip('"') or None for entry in entries],
+        version_id=[entry.get("VersionId") for entry in entries],
+        last_modified=[entry.get("LastModified") for entry in entries],
+        storage_class=[entry.get("StorageClass") for entry in entries],
+    )
+    truncated = bool(answer.get("IsTruncated"))
+    next_key = answer.get("NextKeyMarker") or (entries[-1]["Key"] if entries else None)
+    return S3Page(rows, truncated, next_key if truncated else None, answer.get("NextContinuationToken"))
+
+
+def parse_page(body: bytes) -> S3Page:
+    """Read the body of a ``ListObjectsV2`` or ``ListObjectVersions`` answer.
+
+    Versions that are not the latest, and delete markers, are left out.
+
+    Raises:
+        StoreError: It is not well-formed, holds a document type, or lacks what every listing has.
+    """
+    try:
+        listing = _read_regular(body) or read_listing(body)
+        return _to_page(listing)
+    except (ValueError, KeyError, pa.ArrowInvalid) as error:
+        raise StoreError(f"the store sent a listing that cannot be read: {error}") from error
+
+
+def _read_regular(body: bytes) -> Listing | None:
+    """Return the listing if all its entries look like the first one, else ``None``."""
+    name = b"Version" if b"<ListVersionsResult" in body[:512] else b"Contents"
+    begin, end = b"<" + name + b">", b"</" + name + b">"
+    first = body.find(begin)
+    if first < 0:
+        return None
+    last = body.rfind(end) + len(end)
+    names, pattern = _learn(body[first : body.find(end, first) + len(end)])
+    if pattern is None:
+        return None
+    found = pattern.findall(body, first, last)
+    if len(found) != body.count(begin):
+        return None
+    marks: dict[bytes, bytes] = {}
+    # Delete markers may stand anywhere between the versions, the other marks only around them.
+    for part in (body[:first], body[last:]):
+        for mark, value, element in _MARKS.findall(part):
+            if element == b"CommonPrefixes" or b"&" in value:
+                return None
+            marks[mark] = value
+    columns = dict(zip(names, zip(*found, strict=True), strict=True))
+    if "Key" not in columns or not _is_plain(columns):
+        return None
+    # No key marker, and perhaps delete markers behind the last version: the parser finds the last key.
+    if marks.get(b"IsTruncated") == b"true" and name == b"Version" and b"NextKeyMarker" not in marks:
+        return None
+    return Listing(
+        {field: [value.decode() for value in values] for field, values in columns.items()},
+        {mark.decode(): value.decode() for mark, value in marks.items() if mark},
+    )
+
+
+def _is_plain(columns: dict[str, Sequence[bytes]]) -> bool:
+    """Tell whether no value holds an XML escape, but for the quotes around ETags."""
+    return not any(b"&" in b"".join(values) for field, values in columns.items() if field != "ETag") and (
+        b"&" not in b"".join(columns.get("ETag", ())).replace(b"&quot;", b"")
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern)
+
+
+def _learn(entry: bytes) -> tuple[list[str], re.Pattern[bytes] | None]:
+    """Make the expression that matches entries built like this one, with a group for each field."""
+    names: list[str] = []
+    pattern: list[bytes] = []
+    depth, position, leaf = 0, 0, b""
+    for match in _TAG.finditer(entry):
+        if match.start() != position:
+            return [], None
+        position = match.end()
+        closing, tag, text, empty, behind = match.groups()
+        if empty:
+            if behind.strip():
+                return [], None
+            pattern.append(b"<" + empty + rb" ?/>\s*")
+            leaf = b""
+        elif closing:
+            depth -= 1
+            if text.strip():
+                return [], None
+            pattern.append(b"</" + tag + rb">\s*")
+            leaf = b""
+        else:
+            if leaf:  # the tag before had children: what stood between them was white space
+                pattern[-1] = b"<" + leaf + rb">\s*"
+                if depth == 2 and names and names[-1].encode() == leaf:  # noqa: PLR2004  a field is no parent
+                    return [], None
+            depth += 1
+            field = tag.decode()
+            if depth == 2 and field in _FIELDS:  # noqa: PLR2004  children of the entry
+                names.append(field)
+                pattern.append(b"<" + tag + b">([^<]*)")
+            else:
+                pattern.append(b"<" + tag + b">[^<]*")
+            leaf = tag
+    if position != len(entry) or len(set(names)) != len(names):
+        return [], None
+    if len(names) < 2:  # noqa: PLR2004  `findall` gives tuples only for two groups and more
+        return [], None
+    return names, _compile(b"".join(pattern))
+
+
+def _to_page(listing: Listing) -> S3Page:
+    columns, marks = listing.columns, listing.marks
+    encoded = marks.get("EncodingType") == "url"
+    keys = columns.get("Key", [])
+    if encoded and any("%" in key or "+" in key for key in keys):
+        keys = [_decode(key) for key in keys]
+    length = len(keys)
+    truncated = marks["IsTruncated"].strip().lower() == "true"
+    next_key = marks.get("NextKeyMarker") or listing.last_key
+    if next_key is None:
+        next_key = keys[-1] if keys else None
+    elif encoded:
+        next_key = _decode(next_key)
+
+    def column(field: str) -> pa.Array:
+        values = columns.get(field)
+        return pa.nulls(length, pa.string()) if values is None else pa.array(values, pa.string())
+
+    e_tags = pc.utf8_trim(pc.replace_substring(column("ETag"), "&quot;", '"'), '"')
+    rows = page_rows(
+        key=keys,
+        size=_filled(column("Size")).cast(pa.int64()),
+        e_tag=_filled(e_tags),
+        version_id=_filled(column("VersionId")),
+        last_modified=_filled(column("LastModified")).cast(PAGE_SCHEMA.field("last_modified").type),
+        storage_class=_filled(column("StorageClass")),
+    )
+    if "IsLatest" in columns:
+        latest = pc.equal(column("IsLatest"), "true")
+        if not pc.all(latest).as_py():
+            rows = rows.filter(latest)
+    return S3Page(rows, truncated, next_key if truncated else None, marks.get("NextContinuationToken"))
+
+
+def _filled(column: pa.Array) -> pa.Array:
+    """Make empty texts null."""
+    empty = pc.equal(column, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), column) if pc.any(empty).as_py() else column
+
+
+def _decode(key: str) -> str:
+    return unquote_plus(key, errors="strict")

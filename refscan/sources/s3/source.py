@@ -1,0 +1,206 @@
+"""One bucket: its listings with pins, its objects' facts and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from enum import Enum
+from typing import Any, Self
+
+import anyio
+import pyarrow as pa
+import pyarrow.compute as pc
+from botocore.exceptions import ClientError
+
+from refscan.errors import DigestMismatchError
+from refscan.sources.s3.client import open_client
+from refscan.sources.s3.errors import is_denied, is_missing, translated
+from refscan.sources.s3.page import S3Page, page_of
+from refscan.sources.source import Body, Capabilities, Page, page_rows
+
+__all__ = ["S3Source"]
+
+_CHUNK = 1 << 18
+_FOLDER_TYPE = "application/x-directory"
+
+
+class _Pins(Enum):
+    """Where version IDs come from."""
+
+    NONE = "the bucket was never versioned"
+    LISTING = "ListObjectVersions"
+    STAT = "HEAD, since versions may not be listed"
+
+
+class S3Source:
+    """One bucket.
+
+    Pins come from ``ListObjectVersions``, which gives ETag, size and version ID of one moment, 1,000 to a request.
+    Where that is not permitted, ``ListObjectsV2`` gives incomplete pages whose keys want a ``stat`` (HEAD). A bucket
+    that was never versioned (``GetBucketVersioning``) is listed by ``ListObjectsV2`` and has no pins.
+
+    Args:
+        bucket: Its name.
+        connections: Connections at once.
+        page_size: Keys in a page; the store allows 1,000.
+    """
+
+    def __init__(self, bucket: str, *, connections: int = 64, page_size: int = 1_000) -> None:
+        self.base = f"s3://{bucket}/"
+        self.requests = 0
+        self._bucket = bucket
+        self._page_size = page_size
+        self._opening: AbstractAsyncContextManager[Any] = open_client(connections=connections)
+        self._client: Any = None
+        self._pins: _Pins | None = None
+        self._finding_pins = anyio.Lock()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Ordered, ranged, pinned."""
+        return Capabilities(pinned=True)
+
+    async def __aenter__(self) -> Self:
+        with translated(self.base, "s3:ListBucket"):
+            self._client = await self._opening.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._opening.__aexit__(*exc_info)  # type: ignore[arg-type]
+
+    async def list_page(
+        self, prefix: str, *, after: str = "", until: str | None = None, token: str | None = None
+    ) -> Page:
+        """See ``Source.list_page``; S3 cannot end a listing at a key, so ``until`` is left to the scan."""
+        del until
+        pins = self._pins or await self._find_pins()
+        if pins is _Pins.LISTING:
+            page = await self._list_versions(prefix, token or after)
+            if page is not None:
+                return Page(page.rows, page.next_key, page.next_key)
+            self._pins = pins = _Pins.STAT
+            token = None
+        page = await self._list_objects(prefix, after, token)
+        return Page(page.rows, page.next_key or page.token, page.token, complete=pins is _Pins.NONE)
+
+    async def _find_pins(self) -> _Pins:
+        async with self._finding_pins:
+            if self._pins is None:
+                with translated(self.base, "s3:GetBucketVersioning"):
+                    try:
+                        answer = await self._call("get_bucket_versioning")
+                        self._pins = _Pins.LISTING if "Status" in answer else _Pins.NONE
+                    except ClientError as error:
+                        if not is_denied(error):
+                            raise
+                        # "null" versions do not tell: objects from before versioning have them too.
+                        self._pins = _Pins.LISTING
+            return self._pins
+
+    async def _list_versions(self, prefix: str, after: str) -> S3Page | None:
+        """Return a page with pins, or ``None`` where versions may not be listed.
+
+        Only the key is given as marker, no version: the latest version of a key comes first, so that whatever is
+        left of the versions of a page's last key can be passed over.
+        """
+        marker = {"KeyMarker": after} if after else {}
+        with translated(self.base + prefix, "s3:ListBucketVersions"):
+            try:
+                answer = await self._call("list_object_versions", Prefix=prefix, MaxKeys=self._page_size, **marker)
+            except ClientError as error:
+                if not is_denied(error):
+                    raise
+                return None
+            return page_of(answer)
+
+    async def _list_objects(self, prefix: str, after: str, token: str | None, count: int | None = None) -> S3Page:
+        marker = {"ContinuationToken": token} if token else {"StartAfter": after} if after else {}
+        with translated(self.base + prefix, "s3:ListBucket"):
+            answer = await self._call("list_objects_v2", Prefix=prefix, MaxKeys=count or self._page_size, **marker)
+            return page_of(answer)
+
+    async def probe(self, prefix: str, *, after: str) -> str | None:
+        """See ``Source.probe``."""
+        rows = (await self._list_objects(prefix, after, None, count=1)).rows
+        return rows.column("key")[0].as_py() if rows.num_rows else None  # type: ignore[no-any-return]
+
+    async def stat(self, keys: Sequence[str], *, version_id: str | None = None) -> Page:
+        """See ``Source.stat``: HEAD. What is marked as a folder by its content type is skipped."""
+        (key,) = keys
+        pin = {"VersionId": version_id} if version_id else {}
+        with translated(self.base + key, "s3:GetObjectVersion" if version_id else "s3:GetObject"):
+            try:
+                answer = await self._call("head_object", Key=key, **pin)
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+                return Page(page_rows(key=[]), skipped={"vanished": 1})
+        if answer.get("ContentType", "").startswith(_FOLDER_TYPE):
+            return Page(page_rows(key=[]), skipped={"folder_marker": 1})
+        return Page(
+            page_rows(
+                key=[key],
+                size=[answer["ContentLength"]],
+                e_tag=[_unquoted(answer.get("ETag"))],
+                version_id=[answer.get("VersionId")],
+                last_modified=[answer.get("LastModified")],
+                storage_class=[answer.get("StorageClass", "STANDARD")],
+            )
+        )
+
+    @asynccontextmanager
+    async def open(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        e_tag: str | None = None,
+        start: int = 0,
+        length: int | None = None,
+    ) -> AsyncIterator[Body]:
+        """See ``Source.open``: one GET with the version and ``If-Match``."""
+        uri = self.base + key
+        options: dict[str, str] = {}
+        if version_id:
+            options["VersionId"] = version_id
+        if e_tag:
+            options["IfMatch"] = f'"{e_tag}"'
+        if start or length is not None:
+            options["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        permission = "s3:GetObjectVersion" if version_id else "s3:GetObject"
+        with translated(uri, permission):
+            answer = await self._call("get_object", Key=key, **options)
+        async with answer["Body"] as stream:
+            found = _unquoted(answer.get("ETag"))
+            if e_tag and found != e_tag:
+                raise DigestMismatchError(f"{uri} was overwritten: it has ETag {found} now, not {e_tag}", uri=uri)
+
+            async def chunks() -> AsyncIterator[bytes]:
+                with translated(uri, permission):
+                    while chunk := await stream.read(_CHUNK):
+                        yield chunk
+
+            partial = "ContentRange" in answer
+            whole = answer.get("ContentRange", "").rpartition("/")[2]
+            size = (int(whole) if whole.isdecimal() else None) if partial else answer.get("ContentLength")
+            yield Body(chunks(), size, found, answer.get("VersionId"), partial)
+
+    def refs(self, keys: pa.Array) -> pa.Array:
+        """See ``Source.refs``."""
+        return pc.binary_join_element_wise(self.base, keys, "")
+
+    async def digests(self, rows: pa.RecordBatch, refs: pa.Array) -> pa.Array:
+        """See ``Source.digests``: the ETag without quotes, else the URI."""
+        return pc.coalesce(rows.column("e_tag"), refs)
+
+    async def uri_digests(self, rows: pa.RecordBatch, refs: pa.Array) -> pa.Array:  # noqa: ARG002
+        """See ``Source.uri_digests``: the URI."""
+        return refs
+
+    async def _call(self, operation: str, **options: object) -> Any:
+        self.requests += 1
+        return await getattr(self._client, operation)(Bucket=self._bucket, **options)
+
+
+def _unquoted(e_tag: str | None) -> str | None:
+    return e_tag.strip('"') if e_tag else None
