@@ -49,7 +49,7 @@ class HTTPSource:
     @property
     def capabilities(self) -> Capabilities:
         """Neither listings nor versions."""
-        return Capabilities(ordered=False, ranged=False)
+        return Capabilities(listed=False, ordered=False, ranged=False)
 
     async def __aenter__(self) -> Self:
         user, _, password = (self._userinfo or "").partition(":")

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Self
+from typing import NamedTuple, Self
 
 import aiofiles
 import pyarrow as pa
@@ -31,10 +31,18 @@ from refscan.errors import (
 from refscan.sources.source import PAGE_SCHEMA, Body, Capabilities, Page, page_rows
 from refscan.uri import quote_file_key
 
-__all__ = ["LocalSource", "md5_of_file"]
+__all__ = ["Facts", "LocalSource", "md5_of_file"]
 
 _READ_SIZE = 1 << 20
 _PREFIX = "md5:"
+
+
+class Facts(NamedTuple):
+    """What is known of a file: bytes, modification time in nanoseconds, ``md5:BASE64``."""
+
+    size: int
+    modified: int
+    checksum: str | None
 
 
 class LocalSource:
@@ -110,7 +118,8 @@ class LocalSource:
         skipped: Counter[str] = Counter()
         for key in keys:
             try:
-                facts = _facts(self.root + key, read=self.checksum)
+                with _translated(self._uri(key)):
+                    facts = self.read_facts(self.root + key)
             except FileNotFoundError:
                 skipped["vanished"] += 1
                 continue
@@ -118,9 +127,9 @@ class LocalSource:
                 skipped["not_a_file"] += 1
                 continue
             names.append(key)
-            sizes.append(facts[0])
-            times.append(facts[1] // 1_000)
-            checksums.append(facts[2])
+            sizes.append(facts.size)
+            times.append(facts.modified // 1_000)
+            checksums.append(facts.checksum)
         rows = page_rows(
             key=names,
             size=sizes,
@@ -128,6 +137,13 @@ class LocalSource:
             last_modified=pa.array(times, pa.int64()).cast(PAGE_SCHEMA.field("last_modified").type),
         )
         return Page(rows, skipped=skipped)
+
+    def read_facts(self, path: str) -> Facts | None:
+        """Return what ``stat`` tells of one file, ``None`` for what is no regular file; runs in a thread."""
+        if self.checksum:
+            return _read(path)
+        found = os.stat(path)
+        return Facts(found.st_size, found.st_mtime_ns, None) if stat_flags.S_ISREG(found.st_mode) else None
 
     @asynccontextmanager
     async def open(
@@ -270,26 +286,21 @@ def _not_utf8(folder: str, names: list[str]) -> InvalidPathError:
     raise AssertionError(names)
 
 
-def _facts(path: str, *, read: bool) -> tuple[int, int, str | None] | None:
-    """Return size, modification time in nanoseconds and checksum; ``None`` for what is no regular file."""
-    with _translated("file://" + quote_file_key(path)):
-        if not read:
-            found = os.stat(path)
-            return (found.st_size, found.st_mtime_ns, None) if stat_flags.S_ISREG(found.st_mode) else None
-        for _ in range(3):
-            # Without O_NONBLOCK, opening a pipe would wait for its writer.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                before = os.fstat(descriptor)
-                if not stat_flags.S_ISREG(before.st_mode):
-                    return None
-                digest = _md5(descriptor, before.st_size)
-                now = os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
-            if (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
-                return now.st_size, now.st_mtime_ns, _PREFIX + digest
-        raise StoreError(f"{path} keeps changing while it is read; reference it once it is written")
+def _read(path: str) -> Facts | None:
+    for _ in range(3):
+        # Without O_NONBLOCK, opening a pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            if not stat_flags.S_ISREG(before.st_mode):
+                return None
+            digest = _md5(descriptor, before.st_size)
+            now = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
+            return Facts(now.st_size, now.st_mtime_ns, _PREFIX + digest)
+    raise StoreError(f"{path} keeps changing while it is read; reference it once it is written")
 
 
 def _md5(descriptor: int, size: int) -> str:

@@ -50,12 +50,14 @@ class Capabilities:
     """What a source can do.
 
     Attributes:
+        listed: It has listings; otherwise it knows single objects only.
         ordered: Listings ascend by key over the whole prefix.
         ranged: ``list_page`` can begin behind any key.
         pinned: Overwritten bytes can be had through their ``version_id``.
         stat_batch: Keys that one ``stat`` call should get.
     """
 
+    listed: bool = True
     ordered: bool = True
     ranged: bool = True
     pinned: bool = False

@@ -1,0 +1,94 @@
+"""Versioned manifests of files that stay where they are, recorded at high throughput from async Python."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from refscan.errors import (
+    AccessDeniedError,
+    ArtifactError,
+    DigestMismatchError,
+    InvalidPathError,
+    InvalidURIError,
+    ListingOrderError,
+    MaxObjectsExceededError,
+    ObjectNotFoundError,
+    PathConflictError,
+    RefscanError,
+    RegistryError,
+    StoreError,
+    UnsupportedSchemeError,
+)
+
+if TYPE_CHECKING:
+    from refscan.download.fetch import Downloaded
+    from refscan.download.verify import Verification
+    from refscan.manifest.receipt import Receipt
+    from refscan.registry.artifact import Artifact
+    from refscan.registry.entry import Entry
+    from refscan.registry.queue import LogHandle
+    from refscan.registry.run import Run, init
+    from refscan.registry.version import Version
+    from refscan.scan.pipeline import Scan, scan
+    from refscan.sources.memory import MemorySource
+    from refscan.sources.source import Source
+
+__all__ = [
+    "AccessDeniedError",
+    "Artifact",
+    "ArtifactError",
+    "DigestMismatchError",
+    "Downloaded",
+    "Entry",
+    "InvalidPathError",
+    "InvalidURIError",
+    "ListingOrderError",
+    "LogHandle",
+    "MaxObjectsExceededError",
+    "MemorySource",
+    "ObjectNotFoundError",
+    "PathConflictError",
+    "Receipt",
+    "RefscanError",
+    "RegistryError",
+    "Run",
+    "Scan",
+    "Source",
+    "StoreError",
+    "UnsupportedSchemeError",
+    "Verification",
+    "Version",
+    "init",
+    "scan",
+]
+
+# Imported when first asked for: `import refscan` loads neither Arrow nor a database nor a cloud SDK.
+_HOMES = {
+    "Artifact": "refscan.registry.artifact",
+    "Downloaded": "refscan.download.fetch",
+    "Entry": "refscan.registry.entry",
+    "LogHandle": "refscan.registry.queue",
+    "MemorySource": "refscan.sources.memory",
+    "Receipt": "refscan.manifest.receipt",
+    "Run": "refscan.registry.run",
+    "Scan": "refscan.scan.pipeline",
+    "Source": "refscan.sources.source",
+    "Verification": "refscan.download.verify",
+    "Version": "refscan.registry.version",
+    "init": "refscan.registry.run",
+    "scan": "refscan.scan.pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'refscan' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The recorded bytes, brought to a directory or checked where they are."""

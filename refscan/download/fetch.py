@@ -1,0 +1,209 @@
+"""The entries of a version, copied below a directory."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiofiles
+import anyio
+import pyarrow as pa
+from anyio import to_thread
+
+from refscan.download.identity import is_recorded, is_unread_file
+from refscan.download.plan import check_paths, target_of
+from refscan.download.resolver import Object, Resolver
+from refscan.errors import (
+    DigestMismatchError,
+    InvalidPathError,
+    ObjectNotFoundError,
+    StoreError,
+    UnsupportedSchemeError,
+)
+from refscan.sources.source import Source
+
+__all__ = ["PART_SIZE", "Downloaded", "download"]
+
+PART_SIZE = 64 << 20
+"""Objects of more bytes are fetched in parts of this size."""
+
+_CONCURRENCY = 32
+_PARTS_AT_ONCE = 4
+
+
+@dataclass(slots=True)
+class Downloaded:
+    """What a download did.
+
+    Attributes:
+        directory: The root.
+        fetched: Files written.
+        kept: Files that were there and right.
+        missing: Entries left out because their object is not there.
+        bytes: Bytes written.
+    """
+
+    directory: Path
+    fetched: int = 0
+    kept: int = 0
+    missing: int = 0
+    bytes: int = 0
+
+
+async def download(
+    batches: Callable[[], Iterable[pa.RecordBatch]], root: Path, resolver: Resolver, *, allow_missing: bool
+) -> Downloaded:
+    """Copy the entries below ``root``; every path is checked before anything is fetched.
+
+    Args:
+        batches: Begins to yield rows of ``MANIFEST_SCHEMA`` in path order.
+        root: The directory; made if it is not there.
+        resolver: Finds the objects; closed at the end.
+        allow_missing: Leave out objects that are not there, and entries that are only tracked.
+
+    Raises:
+        InvalidPathError: An entry cannot be a file below the root.
+        PathConflictError: Two entries cannot both be files.
+        DigestMismatchError: An object is not what was recorded.
+        ObjectNotFoundError: An object is not there.
+    """
+    await to_thread.run_sync(check_paths, batches)
+    report = Downloaded(root)
+    await to_thread.run_sync(lambda: root.mkdir(parents=True, exist_ok=True))
+    real_root = os.path.realpath(root)
+    slots = anyio.Semaphore(_CONCURRENCY)
+    try:
+        async with resolver, anyio.create_task_group() as group:
+
+            async def fetch_one(row: Mapping[str, Any]) -> None:
+                try:
+                    await _fetch_entry(row, root, real_root, resolver, report)
+                except (ObjectNotFoundError, UnsupportedSchemeError):
+                    if not allow_missing:
+                        raise
+                    report.missing += 1
+                finally:
+                    slots.release()
+
+            for batch in batches():
+                for row in batch.to_pylist():
+                    await slots.acquire()
+                    group.start_soon(fetch_one, row)
+    except* Exception as errors:
+        raise _first(errors) from None
+    return report
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _fetch_entry(
+    row: Mapping[str, Any], root: Path, real_root: str, resolver: Resolver, report: Downloaded
+) -> None:
+    found = await resolver.resolve(row)
+    target = root / target_of(row["path"])
+    if await to_thread.run_sync(_prepare, target, real_root, found):
+        report.kept += 1
+        return
+    source = await resolver.source(found)
+    partial = target.parent / f".refscan-{uuid.uuid4().hex}.part"
+    try:
+        size, md5 = await _fetch(found, source, partial)
+        await to_thread.run_sync(_verify, found, size, md5)
+        await to_thread.run_sync(os.replace, partial, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
+    report.fetched += 1
+    report.bytes += size
+
+
+def _prepare(target: Path, real_root: str, found: Object) -> bool:
+    """Make the file's folder, and tell whether the file is there and right."""
+    if is_recorded(target, found):
+        return True
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidPathError(f"{target.parent} is a file; remove it, or choose another root=") from None
+    if os.path.commonpath([real_root, os.path.realpath(target.parent)]) != real_root:
+        raise InvalidPathError(f"{target.parent} leads out of the download root by a symbolic link; remove the link")
+    if target.is_dir() and not target.is_symlink():
+        raise InvalidPathError(f"{target} is a directory; remove it, or choose another root=")
+    return False
+
+
+async def _fetch(found: Object, source: Source, partial: Path) -> tuple[int, str | None]:
+    """Write the object's bytes to a new file; return their count, and their base64 MD5 if they came in one piece."""
+    if found.size is not None and found.size > PART_SIZE and found.location.scheme != "file":
+        return await _fetch_parts(found, source, partial), None
+    digest, size = hashlib.md5(usedforsecurity=False), 0
+    async with (
+        source.open(found.location.key, version_id=found.version_id, e_tag=found.e_tag) as body,
+        aiofiles.open(partial, "xb") as file,
+    ):
+        async for chunk in body.chunks:
+            digest.update(chunk)
+            size += len(chunk)
+            await file.write(chunk)
+    return size, base64.b64encode(digest.digest()).decode()
+
+
+async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
+    size = found.size or 0
+    await to_thread.run_sync(_allocate, partial, size)
+    slots = anyio.Semaphore(_PARTS_AT_ONCE)
+
+    async def fetch_part(start: int) -> None:
+        length = min(PART_SIZE, size - start)
+        async with (
+            slots,
+            source.open(
+                found.location.key, version_id=found.version_id, e_tag=found.e_tag, start=start, length=length
+            ) as body,
+            aiofiles.open(partial, "r+b") as file,
+        ):
+            if body.size is not None and body.size != size:
+                raise _mismatch(found, f"it has {body.size} bytes now, not {size}")
+            # A server that knows no ranges sends everything: each part then takes its own piece of it.
+            skip = 0 if body.partial else start
+            await file.seek(start)
+            async for chunk in body.chunks:
+                piece = chunk[skip : skip + length]
+                skip = max(0, skip - len(chunk))
+                length -= len(piece)
+                await file.write(piece)
+                if length == 0 and not body.partial:
+                    break
+        if length:
+            raise StoreError(f"{found.uri}: the answer ended {length} bytes early; try again", uri=found.uri)
+
+    async with anyio.create_task_group() as group:
+        for start in range(0, size, PART_SIZE):
+            group.start_soon(fetch_part, start)
+    return size
+
+
+def _allocate(path: Path, size: int) -> None:
+    with path.open("xb") as file:
+        file.truncate(size)
+
+
+def _verify(found: Object, size: int, md5: str | None) -> None:
+    if found.size is not None and size != found.size:
+        raise _mismatch(found, f"it has {size} bytes now, not {found.size}")
+    if found.md5 and md5 is not None and md5 != found.digest and not is_unread_file(found):
+        raise _mismatch(found, f"its MD5 is {md5} now, not {found.digest}")
+
+
+def _mismatch(found: Object, how: str) -> DigestMismatchError:
+    return DigestMismatchError(f"{found.uri} was overwritten: {how}; the recorded bytes cannot be had", uri=found.uri)

@@ -1,0 +1,104 @@
+"""From an entry to the source that holds its bytes. Sources are opened once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+
+from refscan.errors import UnsupportedSchemeError
+from refscan.sources.schemes import has_source, open_source
+from refscan.sources.source import Source
+from refscan.uri import Location, parse_ref, redact
+
+__all__ = ["Object", "Resolver"]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """The object behind an entry, as it was recorded.
+
+    Attributes:
+        location: Where it lies.
+        digest: The entry's digest.
+        size: In bytes, if it is known.
+        version_id: The pin.
+        e_tag: The store's ETag.
+        last_modified: When it was written, if it is known.
+        md5: ``digest`` is the base64 MD5 of the content.
+    """
+
+    location: Location
+    digest: str
+    size: int | None
+    version_id: str | None
+    e_tag: str | None
+    last_modified: datetime | None
+    md5: bool
+
+    @property
+    def uri(self) -> str:
+        """Where it lies, without secrets."""
+        return self.location.uri
+
+
+class Resolver:
+    """Finds and opens what entries refer to; closed with ``async with``.
+
+    Args:
+        stored: Returns the file of a stored entry by its digest.
+        follow: Returns the row that ``refscan://…`` finally means.
+    """
+
+    def __init__(
+        self,
+        stored: Callable[[str], Path],
+        follow: Callable[[str], Awaitable[Mapping[str, Any]]],
+    ) -> None:
+        self._stored = stored
+        self._follow = follow
+        self._sources: dict[str, Source] = {}
+        self._opening = anyio.Lock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._stack.aclose()
+
+    async def resolve(self, row: Mapping[str, Any]) -> Object:
+        """Return the object of an entry, a row of ``MANIFEST_SCHEMA``.
+
+        Raises:
+            UnsupportedSchemeError: Nothing reads its scheme.
+        """
+        if row["ref"] is not None and row["ref"].startswith("refscan://"):
+            row = await self._follow(row["ref"])
+        ref = row["ref"]
+        if ref is None:
+            path = str(self._stored(row["digest"]))
+            return Object(Location("file", "", path.lstrip("/")), row["digest"], row["size"], None, None, None, md5=True)
+        if not has_source(ref):
+            shown = redact(ref)
+            raise UnsupportedSchemeError(
+                f"{shown} is only tracked: nothing reads its scheme; leave it out with path_prefix= "
+                f"or allow_missing_references=True",
+                uri=shown,
+            )
+        location = parse_ref(ref)
+        facts = (row[name] for name in ("digest", "size", "version_id", "e_tag", "last_modified"))
+        return Object(location, *facts, md5=location.scheme == "file")
+
+    async def source(self, found: Object) -> Source:
+        """Return the open source of an object's container."""
+        base = found.location.base
+        async with self._opening:
+            if base not in self._sources:
+                self._sources[base] = await self._stack.enter_async_context(open_source(found.location))
+            return self._sources[base]

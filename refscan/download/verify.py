@@ -1,0 +1,194 @@
+"""Whether references still resolve to what was recorded: by listing them again, and asking only for what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pyarrow as pa
+import pyarrow.compute as pc
+from anyio import to_thread
+
+from refscan.download.identity import is_recorded, is_unread_file
+from refscan.download.resolver import Object, Resolver
+from refscan.errors import ObjectNotFoundError, UnsupportedSchemeError
+from refscan.manifest.receipt import Receipt
+from refscan.manifest.schema import MANIFEST_SCHEMA
+from refscan.scan.entries import Placement
+from refscan.scan.pipeline import Scan
+from refscan.scan.spool import Spool
+from refscan.sources.schemes import open_source
+from refscan.uri import Location, parse_ref
+
+__all__ = ["Verification", "verify"]
+
+_CONCURRENCY = 64
+_PROBLEM_SCHEMA = pa.schema(
+    [pa.field("path", pa.string()), pa.field("ref", pa.string()), pa.field("status", pa.string())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check found.
+
+    Attributes:
+        checked: Entries looked at.
+        problems: ``path``, ``ref`` and ``status`` of each entry that is not as recorded: ``missing``, ``changed``,
+            or ``unchecked`` where nothing reads its scheme.
+    """
+
+    checked: int
+    problems: pa.Table
+
+    @property
+    def ok(self) -> bool:
+        """Everything that can be checked is as recorded."""
+        return bool(pc.all(pc.equal(self.problems.column("status"), "unchecked"), min_count=0).as_py())
+
+
+async def verify(batches: Iterable[pa.RecordBatch], receipts: Sequence[Receipt], resolver: Resolver) -> Verification:
+    """Check all entries.
+
+    Args:
+        batches: Rows of ``MANIFEST_SCHEMA`` in path order.
+        receipts: How the references were scanned.
+        resolver: Finds single objects; closed at the end.
+    """
+    async with resolver:
+        listings = [
+            listing for receipt in receipts if receipt.prefix is not None and (listing := await _list_again(receipt))
+        ]
+        checked = 0
+        problems: list[dict[str, str | None]] = []
+        for rows in batches:
+            checked += rows.num_rows
+            matched = pa.array([False] * rows.num_rows)
+            for listing in listings:
+                matched = pc.or_(matched, listing.match(rows))
+            await _check_rows(rows.filter(pc.invert(matched)), listings, resolver, problems)
+    problems.sort(key=lambda problem: str(problem["path"]))
+    return Verification(checked, pa.Table.from_pylist(problems, _PROBLEM_SCHEMA))
+
+
+class _Listing:
+    """The entries that a reference gives now."""
+
+    def __init__(self, receipt: Receipt, base: str, now: Spool) -> None:
+        self._uri = base
+        self._now = now
+        self._by_time = not receipt.checksum
+
+    def match(self, rows: pa.RecordBatch) -> pa.Array:
+        """Tell for each recorded row whether it is there as it was."""
+        return pc.is_in(_identity(rows, by_time=self._by_time), value_set=self._overlap(rows, identity=True))
+
+    def covers(self, rows: pa.RecordBatch) -> pa.Array:
+        """Tell for each row whether it came from this reference."""
+        return pc.fill_null(pc.starts_with(rows.column("ref"), self._uri), False)  # noqa: FBT003
+
+    def has_path(self, rows: pa.RecordBatch) -> pa.Array:
+        """Tell for each row whether something has its path."""
+        return pc.is_in(rows.column("path"), value_set=self._overlap(rows, identity=False))
+
+    def _overlap(self, rows: pa.RecordBatch, *, identity: bool) -> pa.Array:
+        paths = rows.column("path")
+        parts = [
+            _identity(part, by_time=self._by_time) if identity else part.column("path")
+            for part in self._now.between(paths[0].as_py(), paths[-1].as_py())
+        ]
+        return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
+
+
+def _identity(rows: pa.RecordBatch, *, by_time: bool) -> pa.Array:
+    names = ["path", "ref", "digest", "version_id", "e_tag"] + (["size", "last_modified"] if by_time else [])
+    columns = []
+    for name in names:
+        column = rows.column(name)
+        if name == "last_modified":
+            column = column.cast(pa.int64())
+        columns.append(pc.fill_null(column.cast(pa.string()), "\0"))
+    return pc.binary_join_element_wise(*columns, "\n")
+
+
+async def _list_again(receipt: Receipt) -> _Listing:
+    location = parse_ref(receipt.uri)
+    folder = Location(location.scheme, location.container, receipt.prefix or "")
+    now = Spool(MANIFEST_SCHEMA, "path")
+    odd: list[pa.RecordBatch] = []
+    placement = Placement(location, prefix=receipt.prefix, name=receipt.name, checksum=receipt.checksum)
+    scan = Scan(folder, open_source(folder, checksum=receipt.checksum), max_objects=None)
+    try:
+        async with scan:
+            async for rows in scan:
+                entries = await placement.entries(scan.source, rows)
+                if placement.begins_oddly(rows):
+                    odd.append(entries.slice(0, 1))
+                    entries = entries.slice(1)
+                now.append(entries)
+    except ObjectNotFoundError:
+        pass  # every entry of it is reported
+    now.seal()
+    return _Listing(receipt, folder.uri, now)
+
+
+async def _check_rows(
+    rows: pa.RecordBatch, listings: list[_Listing], resolver: Resolver, problems: list[dict[str, str | None]]
+) -> None:
+    """Add what is wrong with rows that no listing shows as they were."""
+    if rows.num_rows == 0:
+        return
+    unpinned = pc.is_null(rows.column("version_id"))
+    decided = pa.array([False] * rows.num_rows)
+    for listing in listings:
+        covered = pc.and_(listing.covers(rows), unpinned)
+        decided = pc.or_(decided, covered)
+        there = rows.filter(covered)
+        if there.num_rows:
+            changed = listing.has_path(there).to_pylist()
+            problems.extend(
+                _problem(row, "changed" if is_there else "missing")
+                for row, is_there in zip(there.to_pylist(), changed, strict=True)
+            )
+    slots = anyio.Semaphore(_CONCURRENCY)
+    async with anyio.create_task_group() as group:
+
+        async def check(row: Mapping[str, Any]) -> None:
+            async with slots:
+                if (status := await _check_one(row, resolver)) is not None:
+                    problems.append(_problem(row, status))
+
+        for row in rows.filter(pc.invert(decided)).to_pylist():
+            group.start_soon(check, row)
+
+
+def _problem(row: Mapping[str, Any], status: str) -> dict[str, str | None]:
+    return {"path": row["path"], "ref": row["ref"], "status": status}
+
+
+async def _check_one(row: Mapping[str, Any], resolver: Resolver) -> str | None:
+    try:
+        found = await resolver.resolve(row)
+        if found.location.scheme == "file":
+            return await to_thread.run_sync(_check_file, found)
+        source = await resolver.source(found)
+        page = await source.stat([found.location.key], version_id=found.version_id)
+    except UnsupportedSchemeError:
+        return "unchecked"
+    except ObjectNotFoundError:
+        return "missing"
+    if page.rows.num_rows == 0:
+        return "missing"
+    now = page.rows.to_pylist()[0]
+    same = (now["e_tag"], now["size"]) == (found.e_tag, found.size)
+    return None if same else "changed"
+
+
+def _check_file(found: Object) -> str | None:
+    path = Path("/" + found.location.key)
+    if not path.is_file():
+        return "missing"
+    return None if is_recorded(path, found) or is_unread_file(found) else "changed"

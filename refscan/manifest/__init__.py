@@ -1,0 +1,1 @@
+"""All entries of one artifact version: sorted by path, unique, in content-addressed Parquet segments."""

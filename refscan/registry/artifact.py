@@ -1,0 +1,290 @@
+"""A draft of an artifact, filled with references and files until a run logs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import aiofiles
+import pyarrow as pa
+from anyio import to_thread
+
+from refscan.errors import ArtifactError, InvalidPathError, InvalidURIError, ObjectNotFoundError
+from refscan.manifest.receipt import Receipt
+from refscan.manifest.schema import MANIFEST_SCHEMA
+from refscan.registry.current import current_run
+from refscan.registry.draft import Draft
+from refscan.registry.entry import Entry, find_entry_by_uri, is_entry_uri
+from refscan.registry.staging import Staging, StagingSource
+from refscan.scan.entries import Placement, check_name
+from refscan.scan.pipeline import DEFAULT_MAX_OBJECTS, Scan
+from refscan.scan.spool import Spool
+from refscan.sources.schemes import has_source, open_source
+from refscan.sources.source import Source
+from refscan.uri import Location, parse, redact
+
+if TYPE_CHECKING:
+    from aiofiles.threadpool.binary import AsyncBufferedIOBase
+    from aiofiles.threadpool.text import AsyncTextIOWrapper
+
+__all__ = ["Artifact"]
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+class Artifact:
+    """A named set of entries that is not logged yet.
+
+    Additions are taken whole or not at all, and may run concurrently; their order does not matter. Once
+    ``run.log_artifact`` has it, nothing can be added.
+
+    Args:
+        name: Letters, digits, ``.``, ``-`` and ``_``; a name has one type for ever.
+        type: What kind of thing it is, such as ``dataset`` or ``model``.
+        description: A text about it.
+        metadata: What JSON can hold.
+
+    Raises:
+        ArtifactError: A name or a type that cannot be used, or metadata that JSON cannot hold.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        type: str,  # noqa: A002  the word of the field
+        *,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ArtifactError(f"{name!r} cannot name an artifact; use letters, digits, '.', '-' and '_'")
+        if not type.strip() or type != type.strip():
+            raise ArtifactError(f"{type!r} cannot be a type; use a word such as 'dataset' or 'model'")
+        self.name = name
+        self.type = type
+        self.description = description
+        self.metadata = dict(metadata or {})
+        self.draft = Draft()
+        self._run = current_run()
+        self.staging = Staging(self._run.registry.store.staging() if self._run is not None else None)
+        self._sealed = False
+        self._additions = 0
+        self.metadata_json()
+
+    def metadata_json(self) -> str:
+        """Return the metadata as JSON.
+
+        Raises:
+            ArtifactError: JSON cannot hold it.
+        """
+        try:
+            return json.dumps(self.metadata, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"the metadata of {self.name!r} is not JSON: {error}") from None
+
+    def seal(self) -> None:
+        """Refuse additions from now on.
+
+        Raises:
+            ArtifactError: An addition is still under way.
+        """
+        if self._additions:
+            raise ArtifactError(f"{self.name!r} is still being filled; await its add_reference and add_file calls first")
+        self._sealed = True
+
+    async def add_reference(
+        self,
+        uri: str | Entry,
+        name: str | None = None,
+        *,
+        checksum: bool = True,
+        max_objects: int | None = DEFAULT_MAX_OBJECTS,
+        source: Source | None = None,
+    ) -> Receipt | None:
+        """Add the objects of a URI as entries that stay where they are.
+
+        All of them are added, or none.
+
+        Args:
+            uri: An object, a folder, a bucket, a file, a directory, a URL, or an entry of a logged artifact.
+            name: Where it stands in the artifact: a folder's objects below ``name/``, a single object as ``name``.
+                Without it a folder's objects stand at the root, a single object under its last path segment.
+            checksum: Digests tell the content. Without it they tell the URI, and local files are not read.
+            max_objects: Refuse more objects than this; ``None`` lifts the limit.
+            source: Reads the URI's container; by default the URI's scheme decides.
+
+        Returns:
+            How the scan covered the key space; ``None`` where there was nothing to scan.
+
+        Raises:
+            InvalidURIError: The URI cannot be read; a local path needs ``file://``.
+            UnsupportedSchemeError: A store that this release does not read.
+            ObjectNotFoundError: There is nothing there.
+            MaxObjectsExceededError: There is more than ``max_objects``.
+            PathConflictError: A path is taken by another digest.
+            InvalidPathError: ``name`` is not a relative path, or an unknown scheme has no ``name``.
+        """
+        async with self._addition():
+            name = None if name is None else check_name(name)
+            if isinstance(uri, Entry):
+                return await self._add_entry(uri, name)
+            if source is None and is_entry_uri(uri):
+                return await self._add_entry(await find_entry_by_uri(uri), name)
+            if source is None and not has_source(uri):
+                return await self._track(uri, name)
+            location = parse(uri)
+            scan = Scan(
+                location,
+                source or open_source(location, checksum=checksum),
+                max_objects=max_objects,
+                checksum=checksum,
+            )
+            return await self._add_scan(scan, location, name=name, checksum=checksum)
+
+    async def add_file(self, path: str | PathLike[str], name: str | None = None) -> None:
+        """Add a file that is stored with the registry; its content is taken as it is now.
+
+        Args:
+            path: The file.
+            name: Its path in the artifact; by default its file name.
+
+        Raises:
+            ObjectNotFoundError: There is no such file.
+            PathConflictError: The path is taken by other content.
+        """
+        async with self._addition():
+            name = None if name is None else check_name(name)
+            location = _location_of(path)
+            if await to_thread.run_sync(Path(path).is_dir):
+                raise InvalidPathError(f"{fspath(path)} is a directory; use add_dir")
+            if not await to_thread.run_sync(Path(path).exists):
+                raise _missing(path)
+            await self._add_stored(location, name)
+
+    async def add_dir(self, path: str | PathLike[str], name: str | None = None) -> None:
+        """Add all files below a directory; they are stored with the registry.
+
+        Args:
+            path: The directory.
+            name: The folder in the artifact; by default its root.
+
+        Raises:
+            ObjectNotFoundError: There is no such directory, or no file in it.
+            PathConflictError: A path is taken by other content.
+        """
+        async with self._addition():
+            name = None if name is None else check_name(name)
+            location = _location_of(path)
+            if not await to_thread.run_sync(Path(path).is_dir):
+                raise InvalidPathError(f"{fspath(path)} is not a directory; use add_file for a file")
+            await self._add_stored(Location("file", "", location.key.rstrip("/") + "/"), name)
+
+    @asynccontextmanager
+    async def new_file(
+        self, name: str, mode: Literal["w", "wb"] = "w", *, encoding: str = "utf-8"
+    ) -> AsyncIterator[AsyncTextIOWrapper | AsyncBufferedIOBase]:
+        """Write a new file into the artifact: ``async with artifact.new_file("a.txt") as f: await f.write("…")``.
+
+        It is added when the block ends, and not at all when it ends with an error.
+
+        Args:
+            name: Its path in the artifact.
+            mode: ``w`` for text, ``wb`` for bytes.
+            encoding: Of the text.
+        """
+        async with self._addition():
+            name = check_name(name)
+            path = self.staging.new()
+            try:
+                if mode == "w":
+                    async with aiofiles.open(path, mode, encoding=encoding, newline="") as text:
+                        yield text
+                elif mode == "wb":
+                    async with aiofiles.open(path, mode) as data:
+                        yield data
+                else:
+                    raise ValueError(f"the mode of a new file is 'w' or 'wb', not {mode!r}")
+                size, digest = await to_thread.run_sync(self.staging.adopt, path)
+            finally:
+                path.unlink(missing_ok=True)
+            await self.draft.add_row({"path": name, "digest": digest, "size": size})
+
+    @asynccontextmanager
+    async def _addition(self) -> AsyncIterator[None]:
+        if self._sealed:
+            raise ArtifactError(f"{self.name!r} was logged and takes no more entries; make a new Artifact of this name")
+        self._additions += 1
+        try:
+            if self._run is not None:
+                await self._run.room()
+            yield
+        finally:
+            self._additions -= 1
+
+    async def _track(self, uri: str, name: str | None) -> None:
+        shown = redact(uri)
+        if name is None:
+            raise InvalidURIError(
+                f"{shown}: nothing reads this scheme, so it can only be tracked as it is; give name= to do so",
+                uri=shown,
+            )
+        await self.draft.add_row({"path": name, "ref": shown, "digest": shown})
+
+    async def _add_entry(self, entry: Entry, name: str | None) -> None:
+        await self.draft.add_row(
+            {
+                "path": name or entry.path.rpartition("/")[2] or entry.path,
+                "ref": entry.uri,
+                "digest": entry.digest,
+                "size": entry.size,
+            }
+        )
+
+    async def _add_stored(self, location: Location, name: str | None) -> None:
+        scan = Scan(location, StagingSource(self.staging), max_objects=None)
+        await self._add_scan(scan, location, name=name, checksum=True, stored=True)
+
+    async def _add_scan(
+        self, scan: Scan, location: Location, *, name: str | None, checksum: bool, stored: bool = False
+    ) -> Receipt:
+        run, odd = Spool(MANIFEST_SCHEMA, "path"), Spool(MANIFEST_SCHEMA, "path")
+        on_scan = self._run.on_scan if self._run is not None else None
+        async with scan:
+            if on_scan is not None:
+                on_scan(scan)
+            prefix = None if scan.found.rows is not None else scan.found.prefix
+            placement = Placement(location, prefix=prefix, name=name, checksum=checksum)
+            async for rows in scan:
+                entries = await placement.entries(scan.source, rows)
+                if stored:
+                    entries = _without_refs(entries)
+                if placement.begins_oddly(rows):
+                    odd.append(entries.slice(0, 1))
+                    entries = entries.slice(1)
+                run.append(entries)
+        run.seal()
+        odd.seal()
+        receipt = scan.receipt.named(name)
+        await self.draft.add_runs([run, odd], None if stored else receipt)
+        return receipt
+
+
+def _without_refs(entries: pa.RecordBatch) -> pa.RecordBatch:
+    position = MANIFEST_SCHEMA.get_field_index("ref")
+    columns = [*entries.columns]
+    columns[position] = pa.nulls(entries.num_rows, pa.string())
+    return pa.record_batch(columns, schema=MANIFEST_SCHEMA)
+
+
+def _location_of(path: str | PathLike[str]) -> Location:
+    absolute = str(Path(path).absolute())
+    return Location("file", "", absolute.lstrip("/"))
+
+
+def _missing(path: str | PathLike[str]) -> ObjectNotFoundError:
+    return ObjectNotFoundError(f"{fspath(path)}: no such file or directory", uri=None)

@@ -1,0 +1,217 @@
+"""A run: logs artifacts in the order of the calls, and remembers what it used and logged."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from contextvars import Token
+from dataclasses import dataclass
+from os import PathLike
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import to_thread
+
+from refscan.errors import ArtifactError
+from refscan.manifest.index import Index
+from refscan.manifest.writer import write_manifest
+from refscan.registry.artifact import Artifact
+from refscan.registry.catalog import Proposal
+from refscan.registry.current import enter_run, leave_run
+from refscan.registry.queue import LogHandle, LogQueue
+from refscan.registry.registry import Registry
+from refscan.registry.version import Version
+from refscan.scan.pipeline import Scan
+from refscan.settings import registry_directory
+
+__all__ = ["Run", "init"]
+
+_QUEUE_SIZE = 1_024
+_PROJECT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_NUMBERED = re.compile(r"v\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    artifact: Artifact
+    aliases: tuple[str, ...]
+    metadata: str
+    description: str | None
+
+
+def init(
+    *,
+    project: str,
+    job_type: str | None = None,
+    group: str | None = None,
+    registry: str | PathLike[str] | None = None,
+    queue_size: int = _QUEUE_SIZE,
+) -> Run:
+    """Begin a run, with ``async with``; leaving the block waits until everything it logged is committed.
+
+    Args:
+        project: The project; made if it is new.
+        job_type: What kind of run it is.
+        group: The group of runs it belongs to.
+        registry: The registry's directory; by default ``REFSCAN_REGISTRY``, else the user's data directory.
+        queue_size: Versions waiting to be committed at which additions to new artifacts wait.
+
+    Raises:
+        ArtifactError: A project name that cannot be used.
+    """
+    if not _PROJECT.fullmatch(project):
+        raise ArtifactError(f"{project!r} cannot name a project; use letters, digits, '.', '-' and '_'")
+    return Run(
+        project,
+        job_type=job_type,
+        group=group,
+        registry=Registry(registry_directory(registry)),
+        queue_size=queue_size,
+    )
+
+
+class Run:
+    """One run of a project; made by ``refscan.init``."""
+
+    def __init__(
+        self, project: str, *, job_type: str | None, group: str | None, registry: Registry, queue_size: int
+    ) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self.project = project
+        self.job_type = job_type
+        self.group = group
+        self.registry = registry
+        self.on_scan: Callable[[Scan], None] | None = None
+        self._queue: LogQueue[_Asked, Proposal, Version] = LogQueue(self._prepare, self._commit, size=queue_size)
+        self._tasks = anyio.create_task_group()
+        self._token: Token[Run | None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.registry.__aenter__()
+        try:
+            await self.registry.catalog.start_run(self.id, self.project, self.job_type, self.group)
+        except BaseException:
+            await self.registry.__aexit__(None, None, None)
+            raise
+        await self._tasks.__aenter__()
+        self._queue.start(self._tasks)
+        self._token = enter_run(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            leave_run(self._token)
+        state = "failed"
+        try:
+            if error is None or isinstance(error, Exception):
+                self._queue.end()
+            else:
+                self._tasks.cancel_scope.cancel()
+            await self._tasks.__aexit__(None, None, None)
+            if error is None and not self._queue.unseen_errors():
+                state = "finished"
+        finally:
+            with anyio.CancelScope(shield=True):
+                self._queue.abandon()
+                try:
+                    await self.registry.catalog.end_run(self.id, state)
+                finally:
+                    await self.registry.__aexit__(None, None, None)
+        if error is None and (unseen := self._queue.unseen_errors()):
+            if len(unseen) > 1:
+                unseen[0].add_note(f"{len(unseen) - 1} more versions of this run failed")
+            raise unseen[0]
+
+    async def room(self) -> None:
+        """Wait until the log queue is not full."""
+        await self._queue.room()
+
+    def log_artifact(self, artifact: Artifact, *, aliases: Sequence[str] = ()) -> LogHandle[Version]:
+        """Log an artifact; returns at once.
+
+        Versions ``v0``, ``v1``, … are numbered in the order of the calls, always. The alias ``latest`` moves with
+        them. Content that equals the newest version's makes no new version. Nothing can be added to the artifact
+        afterwards.
+
+        Args:
+            artifact: The draft.
+            aliases: Names that shall mean this version from now on.
+
+        Returns:
+            An awaitable: the version, or the error that kept it from being committed. An error that nobody awaits
+            is raised when the run is left.
+
+        Raises:
+            ArtifactError: Additions are still under way, an alias cannot be used, or the run is closed.
+        """
+        names = (aliases,) if isinstance(aliases, str) else tuple(aliases)
+        for name in names:
+            if not name or _NUMBERED.fullmatch(name) or re.search(r"[/:\s\x00-\x1f]", name):
+                raise ArtifactError(f"{name!r} cannot be an alias; use a word that is not 'v' and a number")
+        metadata = artifact.metadata_json()
+        artifact.seal()
+        return self._queue.put(_Asked(artifact, names, metadata, artifact.description))
+
+    async def use_artifact(self, artifact: str | Artifact, *, type: str | None = None) -> Version:  # noqa: A002
+        """Mark an artifact version as an input of this run.
+
+        Args:
+            artifact: ``NAME``, ``NAME:ALIAS`` or ``NAME:vN``, with ``PROJECT/`` before it for another project;
+                or a draft, which is logged first and makes a new version only if its files changed.
+            type: The type it must have.
+
+        Raises:
+            RegistryError: There is no such version.
+            ArtifactError: It has another type.
+        """
+        if isinstance(artifact, Artifact):
+            logged = await self.log_artifact(artifact)
+            name, created = f"{logged.project}/{logged.name}", logged.created
+        else:
+            name, created = artifact, False
+        project, _, rest = name.rpartition("/")
+        name, _, alias = rest.partition(":")
+        record = await self.registry.catalog.find(project or self.project, name, alias or "latest")
+        if type is not None and record.type != type:
+            raise ArtifactError(f"{record.project}/{record.name} has the type {record.type!r}, not {type!r}")
+        await self.registry.catalog.use(self.id, record)
+        return Version.of(record, self.registry, created=created)
+
+    async def _prepare(self, asked: _Asked) -> Proposal:
+        artifact = asked.artifact
+        index, name = await to_thread.run_sync(self._write, artifact)
+        receipts = [receipt.to_json() for receipt in artifact.draft.receipts]
+        return Proposal(
+            project=self.project,
+            name=artifact.name,
+            type=artifact.type,
+            description=asked.description,
+            metadata=asked.metadata,
+            receipts=json.dumps(receipts),
+            digest=index.digest,
+            pin_digest=index.pin_digest,
+            manifest=name,
+            entry_count=index.entry_count,
+            size=index.size,
+            aliases=asked.aliases,
+            run_id=self.id,
+        )
+
+    def _write(self, artifact: Artifact) -> tuple[Index, str]:
+        """Store files, segments and index; the transaction that makes them a version comes after."""
+        store = self.registry.store
+        artifact.staging.move_to(store)
+        index = write_manifest(artifact.draft.batches(), store.put_segment)
+        return index, store.put_index(index)
+
+    async def _commit(self, proposals: Sequence[Proposal]) -> Sequence[Version | Exception]:
+        outcomes = await self.registry.catalog.commit(proposals)
+        return [
+            outcome.error or Version.of(outcome.record, self.registry, created=outcome.created)  # type: ignore[arg-type]
+            for outcome in outcomes
+        ]

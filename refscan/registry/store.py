@@ -1,0 +1,142 @@
+"""Content-addressed files in a directory: segments, manifests, and the files of ``add_file``."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from refscan.errors import StoreError
+from refscan.manifest.index import Index
+
+__all__ = ["LocalStore"]
+
+Kind = Literal["segments", "manifests", "files"]
+_STALE_AFTER = 7 * 24 * 3600  # seconds; a file that is still being written is younger
+
+
+class LocalStore:
+    """Files named by their content: written under another name, synced, then renamed, so that none is ever half there.
+
+    Args:
+        root: The directory; made when the first file is stored.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, kind: Kind, name: str) -> Path:
+        """Return where a file lies, or would lie."""
+        return self.root / kind / name[:2] / name
+
+    def segment_path(self, name: str) -> Path:
+        """Return where a segment lies."""
+        return self.path("segments", name)
+
+    def file_path(self, digest: str) -> Path:
+        """Return where the stored file with this base64 MD5 lies."""
+        return self.path("files", base64.b64decode(digest).hex())
+
+    def put_segment(self, name: str, data: pa.Buffer) -> None:
+        """Store a segment, if it is not there yet."""
+        self._put_bytes("segments", name, memoryview(data))
+
+    def put_index(self, index: Index) -> str:
+        """Store a manifest's index, if it is not there yet, and return its name."""
+        name, data = index.dump()
+        self._put_bytes("manifests", name, memoryview(data))
+        return name
+
+    def read_index(self, name: str) -> Index:
+        """Read a manifest's index.
+
+        Raises:
+            StoreError: It is missing.
+        """
+        path = self.path("manifests", name)
+        try:
+            return Index.load(path.read_bytes())
+        except FileNotFoundError:
+            raise StoreError(f"the registry's store lacks {path}; restore it from a backup") from None
+
+    def put_file(self, staged: Path, digest: str) -> None:
+        """Move a staged file to where its base64 MD5 says, if none is there yet."""
+        target = self.file_path(digest)
+        if target.exists():
+            staged.unlink()
+            return
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        if staged.stat().st_dev == self.staging().stat().st_dev:
+            _place(staged, target)
+            return
+        with self.temporary() as path:
+            shutil.copyfile(staged, path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            _place(path, target)
+        staged.unlink()
+
+    def _put_bytes(self, kind: Kind, name: str, data: memoryview) -> None:
+        target = self.path(kind, name)
+        if target.exists():
+            return
+        with self.temporary() as path:
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _place(path, target)
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """Give a new file's name on the store's file system; the file is removed if it is still there afterwards."""
+        folder = self.staging()
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        os.close(descriptor)
+        try:
+            yield Path(name)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+
+    def staging(self) -> Path:
+        """Return the folder for files that are being written, free of what killed processes left long ago."""
+        folder = self.root / "tmp"
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def remove_stale(self) -> None:
+        """Remove what killed processes left in the staging folder a week ago or earlier."""
+        folder = self.root / "tmp"
+        with suppress(FileNotFoundError):
+            for entry in os.scandir(folder):
+                with suppress(FileNotFoundError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_AFTER:
+                        shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _place(path: Path, target: Path) -> None:
+    """Rename ``path`` to ``target`` so that it is there even after a power failure."""
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync_folder(target.parent.parent)
+    path.replace(target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

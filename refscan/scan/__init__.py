@@ -1,0 +1,1 @@
+"""From a source's listings to rows in key order: ranges, concurrency, stat, order."""

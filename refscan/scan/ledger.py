@@ -1,0 +1,114 @@
+"""Which key ranges tile the key space, who works on them, and how far they are. No I/O."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+__all__ = ["KeyRange", "Ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Keys greater than ``after``, up to and including ``until``; ``None`` is the end of the key space."""
+
+    after: str = ""
+    until: str | None = None
+
+    def __contains__(self, key: str) -> bool:
+        return key > self.after and (self.until is None or key <= self.until)
+
+
+class _State(Enum):
+    WAITING = auto()
+    TAKEN = auto()
+    DONE = auto()
+
+
+@dataclass(slots=True)
+class _Entry:
+    key_range: KeyRange
+    reached: str
+    objects: int = 0
+    state: _State = _State.WAITING
+
+
+class Ledger:
+    """The ranges of one scan; at every moment they tile the key space without gap or overlap.
+
+    A range is known by its ``after``, which never changes. A split lowers one ``until`` and adds one range.
+
+    Args:
+        bounds: Ascending keys between the first ranges; none makes one range of all keys.
+    """
+
+    def __init__(self, bounds: Sequence[str] = ()) -> None:
+        if any(a >= b for a, b in zip(("", *bounds), bounds, strict=False)):
+            raise ValueError(f"bounds must ascend: {bounds!r}")
+        starts = ("", *bounds)
+        ends = (*bounds, None)
+        self._entries = [_Entry(KeyRange(a, b), a) for a, b in zip(starts, ends, strict=True)]
+
+    def take(self) -> KeyRange | None:
+        """Hand out the first range that waits, or ``None``."""
+        for entry in self._entries:
+            if entry.state is _State.WAITING:
+                entry.state = _State.TAKEN
+                return entry.key_range
+        return None
+
+    def until(self, after: str) -> str | None:
+        """Return where the range that begins behind ``after`` ends at this moment."""
+        return self._find(after).key_range.until
+
+    def advance(self, after: str, reached: str, objects: int) -> None:
+        """Note that the range is listed up to and including ``reached``, with so many more objects."""
+        entry = self._find(after)
+        if entry.state is not _State.TAKEN or reached < entry.reached:
+            raise ValueError(f"the range behind {after!r} cannot go from {entry.reached!r} to {reached!r}")
+        until = entry.key_range.until
+        entry.reached = reached if until is None else min(reached, until)
+        entry.objects += objects
+
+    def finish(self, after: str, objects: int = 0) -> None:
+        """Note that the range is listed to its end."""
+        entry = self._find(after)
+        if entry.state is not _State.TAKEN:
+            raise ValueError(f"the range behind {after!r} is not being listed")
+        entry.objects += objects
+        entry.state = _State.DONE
+
+    def split(self, after: str, pivot: str) -> KeyRange:
+        """Cut the range behind ``after`` at ``pivot`` and return the new, upper range ``(pivot, until]``.
+
+        Raises:
+            ValueError: The pivot is not above what was listed already and below the range's end.
+        """
+        entry = self._find(after)
+        until = entry.key_range.until
+        if entry.state is _State.DONE or pivot <= entry.reached or (until is not None and pivot >= until):
+            raise ValueError(f"{pivot!r} is not between {entry.reached!r} and {until!r}")
+        entry.key_range = KeyRange(after, pivot)
+        upper = _Entry(KeyRange(pivot, until), pivot)
+        self._entries.insert(self._index(after) + 1, upper)
+        return upper.key_range
+
+    def following(self, after: str) -> str | None:
+        """Return where the next range in key order begins, or ``None`` behind the last."""
+        index = self._index(after) + 1
+        return self._entries[index].key_range.after if index < len(self._entries) else None
+
+    def __iter__(self) -> Iterator[tuple[KeyRange, int]]:
+        """Yield each range in key order with the objects found in it."""
+        return ((entry.key_range, entry.objects) for entry in self._entries)
+
+    def _index(self, after: str) -> int:
+        index = bisect.bisect_left(self._entries, after, key=lambda entry: entry.key_range.after)
+        if index == len(self._entries) or self._entries[index].key_range.after != after:
+            raise KeyError(after)
+        return index
+
+    def _find(self, after: str) -> _Entry:
+        return self._entries[self._index(after)]

@@ -1,0 +1,317 @@
+"""The thin loop that does a scan's I/O: workers list ranges, pages leave in key order, incomplete rows are statted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import anyio
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refscan.errors import ListingOrderError, MaxObjectsExceededError, ObjectNotFoundError
+from refscan.manifest.receipt import RangeReceipt, Receipt
+from refscan.scan.buffer import Listed, RangeBuffer
+from refscan.scan.ledger import KeyRange, Ledger
+from refscan.scan.ordered import OrderedWorkers
+from refscan.scan.page import check_order, drop_folder_markers, trim
+from refscan.scan.resolve import Found, resolve
+from refscan.sources.schemes import open_source
+from refscan.sources.source import Source
+from refscan.uri import Location, parse
+
+__all__ = ["DEFAULT_MAX_OBJECTS", "Scan", "scan"]
+
+DEFAULT_MAX_OBJECTS = 10_000
+_LIST_CONCURRENCY = 8
+_STAT_CONCURRENCY = 64
+_BATCHES_AHEAD = 4
+
+
+def scan(
+    uri: str,
+    *,
+    max_objects: int | None = DEFAULT_MAX_OBJECTS,
+    checksum: bool = True,
+    source: Source | None = None,
+) -> Scan:
+    """List the objects of a URI as Arrow record batches in key order.
+
+    Memory does not grow with the number of objects, and the listing waits while the batches are not taken.
+
+    Args:
+        uri: An object, a folder, a bucket, a file, a directory, or a URL.
+        max_objects: Refuse more objects than this; ``None`` lifts the limit.
+        checksum: Read local files for their MD5.
+        source: Reads the URI's container; by default the URI's scheme decides.
+
+    Returns:
+        An async context manager; iterate over it inside for ``pyarrow.RecordBatch`` of ``PAGE_SCHEMA`` (``key``,
+        ``size`` in bytes, ``e_tag``, ``version_id``, ``checksum``, ``last_modified``, ``storage_class``). Its
+        ``receipt`` says afterwards how the key space was covered.
+
+    Raises:
+        InvalidURIError: The URI cannot be read.
+        UnsupportedSchemeError: No source reads its scheme.
+    """
+    location = parse(uri)
+    return Scan(
+        location,
+        source if source is not None else open_source(location, checksum=checksum),
+        max_objects=max_objects,
+        checksum=checksum,
+    )
+
+
+class Scan:
+    """A running scan: an async context manager, and inside it an async iterator of record batches.
+
+    Entering it finds out whether the location is an object or a folder; leaving it ends all its tasks.
+
+    Args:
+        location: What to scan.
+        source: Reads it; opened and closed by the scan.
+        max_objects: Refuse more; ``None`` lifts the limit.
+        checksum: Goes into the receipt.
+        bounds: Ascending keys that cut the key space into ranges to list at once.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        source: Source,
+        *,
+        max_objects: int | None,
+        checksum: bool = True,
+        bounds: Sequence[str] = (),
+    ) -> None:
+        if max_objects is not None and max_objects < 1:
+            raise ValueError(f"max_objects must be at least 1, or None for no limit; not {max_objects}")
+        self.location = location
+        self.source = source
+        self.found = Found()
+        self.objects = 0
+        self.listed = 0
+        self.listing = 0
+        self._max_objects = max_objects
+        self._checksum = checksum
+        self._ledger = Ledger(bounds)
+        self._buffers: dict[str, RangeBuffer] = {}
+        self._by_token = False
+        self._skipped: Counter[str] = Counter()
+        self._bytes = self._pinned = 0
+        self._started = datetime.now(UTC)
+        self._receipt: Receipt | None = None
+        self._error: Exception | None = None
+        self._exit = AsyncExitStack()
+        self._group = anyio.create_task_group()
+        self._send, self._receive = anyio.create_memory_object_stream[pa.RecordBatch](_BATCHES_AHEAD)
+        self._stats: OrderedWorkers[Listed, Listed] | None = None
+
+    @property
+    def receipt(self) -> Receipt:
+        """How the key space was covered; there once all batches were taken.
+
+        Raises:
+            RuntimeError: The scan has not come to its end.
+        """
+        if self._receipt is None:
+            raise RuntimeError("a scan has its receipt once all its batches were taken")
+        return self._receipt
+
+    @property
+    def concurrency(self) -> int:
+        """Requests under way."""
+        return self.listing + (self._stats.active if self._stats else 0)
+
+    async def __aenter__(self) -> Self:
+        self._started = datetime.now(UTC)
+        try:
+            await self._exit.enter_async_context(self.source)
+            self.found = await resolve(self.source, self.location)
+        except BaseException:
+            self._send.close()
+            self._receive.close()
+            await self._exit.aclose()
+            raise
+        await self._group.__aenter__()
+        self._group.start_soon(self._run)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The group is not shown the body's error, so that it comes out as it is and not in a group of errors.
+        self._group.cancel_scope.cancel()
+        self._receive.close()
+        try:
+            await self._group.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._exit.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    async def _run(self) -> None:
+        """Fill the stream; an error goes to whoever reads it."""
+        async with self._send:
+            try:
+                if self.found.rows is not None:
+                    await self._emit(Listed(self.found.rows, complete=True))
+                else:
+                    await self._run_listing()
+                self._receipt = self._make_receipt()
+            except* Exception as errors:  # noqa: BLE001  handed on, not lost
+                self._error = _first(errors)
+
+    async def _run_listing(self) -> None:
+        async with anyio.create_task_group() as group:
+            self._stats = OrderedWorkers(
+                group,
+                self._stat,
+                concurrency=_STAT_CONCURRENCY if self.source.capabilities.stat_batch == 1 else 4,
+            )
+            for key_range, _ in self._ledger:
+                self._buffers[key_range.after] = RangeBuffer()
+            for _ in range(min(_LIST_CONCURRENCY, len(self._buffers))):
+                group.start_soon(self._work)
+            group.start_soon(self._feed, self._stats)
+            await self._stats.deliver(self._emit)
+        if self.objects == 0:
+            raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
+
+    def _nothing_there(self) -> str:
+        key, prefix = self.location.key, self.found.prefix
+        what = "holds no objects" if not prefix else f"is neither an object nor a folder with objects ({prefix!r})"
+        if key.endswith("/"):
+            what = "holds no objects"
+        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(self._skipped.items()) if count)
+        return f"nothing to reference: {self.location.uri} {what}" + (f"; skipped: {skipped}" if skipped else "")
+
+    async def _work(self) -> None:
+        while (key_range := self._ledger.take()) is not None:
+            await self._list(key_range)
+
+    async def _list(self, key_range: KeyRange) -> None:
+        """List one range to its end, or to where it was split."""
+        start = reached = key_range.after
+        token: str | None = None
+        while True:
+            until = self._ledger.until(start)
+            self.listing += 1
+            try:
+                page = await self.source.list_page(
+                    self.found.prefix,
+                    after="" if self._by_token else reached,
+                    until=until,
+                    token=token if self._by_token else None,
+                )
+            finally:
+                self.listing -= 1
+            try:
+                check_order(page.rows, "" if self._by_token else reached, self.location.uri)
+            except ListingOrderError:
+                if self._by_token:
+                    raise
+                # It does not begin behind a key, so its own tokens must lead through it, from the beginning.
+                self._by_token, token = True, None
+                continue
+            # The bound may have been lowered while the page was under way.
+            until = self._ledger.until(start)
+            rows, markers = drop_folder_markers(trim(page.rows, reached, until))
+            self._skipped.update(page.skipped)
+            self._skipped["folder_marker"] += markers
+            self._count(rows.num_rows)
+            await self._buffers[start].put(Listed(rows, page.complete))
+            token = page.token
+            ends = page.next_after is None or (until is not None and page.next_after >= until)
+            if ends:
+                self._ledger.finish(start, rows.num_rows)
+                self._buffers[start].end()
+                return
+            if self._by_token:
+                reached = max(reached, rows.column("key")[-1].as_py() if rows.num_rows else reached)
+            elif page.next_after <= reached:
+                raise ListingOrderError(f"{self.location.uri}: the listing stands still at {reached!r}")
+            else:
+                reached = page.next_after
+            self._ledger.advance(start, reached, rows.num_rows)
+
+    def _count(self, rows: int) -> None:
+        self.listed += rows
+        limit = self._max_objects
+        if limit is not None and self.listed > limit:
+            uri = self.location.uri
+            raise MaxObjectsExceededError(
+                f"{uri} holds more than {limit} objects; pass max_objects=None to take all, or a higher max_objects",
+                uri=uri,
+            )
+
+    async def _feed(self, stats: OrderedWorkers[Listed, Listed]) -> None:
+        """Put the pages of all ranges, in key order, into the line of work."""
+        after: str | None = ""
+        batch = self.source.capabilities.stat_batch
+        while after is not None:
+            while (page := await self._buffers[after].next()) is not None:
+                if page.complete:
+                    await stats.put(page)
+                else:
+                    for start in range(0, page.rows.num_rows, batch):
+                        await stats.put(Listed(page.rows.slice(start, batch), complete=False))
+            after = self._ledger.following(after)
+        stats.end()
+
+    async def _stat(self, page: Listed) -> Listed:
+        if page.complete:
+            return page
+        answer = await self.source.stat(page.rows.column("key").to_pylist())
+        self._skipped.update(answer.skipped)
+        return Listed(answer.rows, complete=True)
+
+    async def _emit(self, page: Listed) -> None:
+        rows = page.rows
+        if rows.num_rows == 0:
+            return
+        self.objects += rows.num_rows
+        self._bytes += pc.sum(rows.column("size")).as_py() or 0
+        self._pinned += rows.num_rows - rows.column("version_id").null_count
+        await self._send.send(rows)
+
+    def _make_receipt(self) -> Receipt:
+        single = self.found.rows is not None
+        return Receipt(
+            uri=self.location.uri,
+            version_id=self.location.version_id,
+            name=None,
+            checksum=self._checksum,
+            prefix=None if single else self.found.prefix,
+            objects=self.objects,
+            bytes=self._bytes,
+            requests=self.source.requests,
+            pinned=self._pinned,
+            skipped={reason: count for reason, count in sorted(self._skipped.items()) if count},
+            ranges=()
+            if single
+            else tuple(RangeReceipt(part.after, part.until, objects) for part, objects in self._ledger),
+            started=self._started,
+            ended=datetime.now(UTC),
+        )
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    """Return the first single error of nested groups."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,52 @@
+"""What a location is: one object, or a folder of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from refscan.errors import AccessDeniedError, ObjectNotFoundError
+from refscan.sources.source import Source
+from refscan.uri import Location
+
+__all__ = ["Found", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Either ``rows`` with the one object, or the ``prefix`` that all keys begin with."""
+
+    rows: pa.RecordBatch | None = None
+    prefix: str = ""
+
+
+async def resolve(source: Source, location: Location) -> Found:
+    """Find out what ``location`` is.
+
+    ``pre`` is the object of this key if there is one, else the folder ``pre/``; never ``pre2/…``. A key that ends
+    in ``/`` is a folder, and no key at all is the whole container.
+
+    Raises:
+        ObjectNotFoundError: A pinned version, or a single URL, is not there.
+    """
+    key, pin = location.key, location.version_id
+    if pin is None and source.capabilities.listed and (not key or key.endswith("/")):
+        return Found(prefix=key)
+    try:
+        page = await source.stat([key], version_id=pin)
+    except AccessDeniedError:
+        # Objects may be listed by some who may not read them; then the first key that begins so tells.
+        if pin is not None or not source.capabilities.ordered:
+            raise
+        rows = (await source.list_page(key)).rows.slice(0, 1)
+        if rows.num_rows and rows.column("key")[0].as_py() == key:
+            return Found(rows=rows)
+        return Found(prefix=key + "/")
+    if page.rows.num_rows:
+        return Found(rows=page.rows)
+    if pin is not None:
+        raise ObjectNotFoundError(f"{location.uri} has no version {pin!r}", uri=location.uri)
+    if not source.capabilities.listed:
+        raise ObjectNotFoundError(f"{location.uri}: not found; check the URL", uri=location.uri)
+    return Found(prefix=key + "/")
