@@ -22,7 +22,8 @@ from refscan.registry.draft import Draft
 from refscan.registry.entry import Entry, find_entry_by_uri, is_entry_uri
 from refscan.registry.staging import Staging, StagingSource
 from refscan.scan.entries import Placement, check_name
-from refscan.scan.pipeline import DEFAULT_MAX_OBJECTS, Scan
+from refscan.scan.limits import DEFAULT_MAX_OBJECTS
+from refscan.scan.pipeline import Scan
 from refscan.scan.spool import Spool
 from refscan.sources.schemes import has_source, open_source
 from refscan.sources.source import Source

@@ -17,6 +17,7 @@ from refscan.errors import ListingOrderError, MaxObjectsExceededError, ObjectNot
 from refscan.manifest.receipt import RangeReceipt, Receipt
 from refscan.scan.buffer import Listed, RangeBuffer
 from refscan.scan.ledger import KeyRange, Ledger
+from refscan.scan.limits import DEFAULT_MAX_OBJECTS, LIST_CONCURRENCY, STAT_CONCURRENCY
 from refscan.scan.ordered import OrderedWorkers
 from refscan.scan.page import check_order, drop_folder_markers, trim
 from refscan.scan.resolve import Found, resolve
@@ -24,11 +25,11 @@ from refscan.sources.schemes import open_source
 from refscan.sources.source import Source
 from refscan.uri import Location, parse
 
-__all__ = ["DEFAULT_MAX_OBJECTS", "Scan", "scan"]
+__all__ = ["Scan", "scan"]
 
-DEFAULT_MAX_OBJECTS = 10_000
-_LIST_CONCURRENCY = 8
-_STAT_CONCURRENCY = 64
+
+
+
 _BATCHES_AHEAD = 4
 
 
@@ -182,11 +183,11 @@ class Scan:
             self._stats = OrderedWorkers(
                 group,
                 self._stat,
-                concurrency=_STAT_CONCURRENCY if self.source.capabilities.stat_batch == 1 else 4,
+                concurrency=STAT_CONCURRENCY if self.source.capabilities.stat_batch == 1 else 4,
             )
             for key_range, _ in self._ledger:
                 self._buffers[key_range.after] = RangeBuffer()
-            for _ in range(min(_LIST_CONCURRENCY, len(self._buffers))):
+            for _ in range(min(LIST_CONCURRENCY, len(self._buffers))):
                 group.start_soon(self._work)
             group.start_soon(self._feed, self._stats)
             await self._stats.deliver(self._emit)
@@ -256,7 +257,8 @@ class Scan:
         if limit is not None and self.listed > limit:
             uri = self.location.uri
             raise MaxObjectsExceededError(
-                f"{uri} holds more than {limit} objects; pass max_objects=None to take all, or a higher max_objects",
+                f"{uri} holds more than {limit} objects; pass max_objects=None (--max-objects none) to take all of "
+                f"them, or a higher limit",
                 uri=uri,
             )
 

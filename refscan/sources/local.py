@@ -162,7 +162,7 @@ class LocalSource:
         self.requests += 1
         with _translated(uri):
             file = await aiofiles.open(self.root + key, "rb")
-        async with file:
+        try:
             with _translated(uri):
                 size = os.fstat(file.fileno()).st_size
                 await file.seek(start)
@@ -178,6 +178,8 @@ class LocalSource:
                     yield chunk
 
             yield Body(chunks(), size, None, None, start > 0 or length is not None)
+        finally:
+            await file.close()
 
     def refs(self, keys: pa.Array) -> pa.Array:
         """See ``Source.refs``."""

@@ -1,0 +1,38 @@
+"""``refscan artifact get``: download the very versions that were recorded."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from refscan.cli.lookup import find_version
+from refscan.cli.progress import Progress
+from refscan.cli.sizes import human_size
+from refscan.cli.words import artifact_name
+
+__all__ = ["add_parser"]
+
+
+def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("get", parents=[registry], help="download a version")
+    parser.add_argument("--root", metavar="DIR", help="where to (default: artifacts/NAME:vN)")
+    parser.add_argument("--path-prefix", metavar="P", help="only entries whose path begins so")
+    parser.add_argument("--type", metavar="T", help="the type it must have")
+    parser.add_argument("--allow-missing", action="store_true", help="leave out objects that are not there any more")
+    parser.add_argument("name", type=artifact_name, metavar="PROJECT/NAME[:ALIAS]")
+    parser.set_defaults(run=_run)
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    version = await find_version(arguments.name, arguments.registry, type_name=arguments.type)
+    async with Progress():
+        report = await version.fetch(
+            arguments.root, path_prefix=arguments.path_prefix, allow_missing_references=arguments.allow_missing
+        )
+    missing = f", {report.missing:,} missing" if report.missing else ""
+    print(
+        f"{report.directory}: {report.fetched:,} files fetched ({human_size(report.bytes)}), "
+        f"{report.kept:,} kept{missing}"
+    )
+    return 0

@@ -1,0 +1,70 @@
+"""``refscan``: reads the words of the command line, runs one verb, and turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from refscan.errors import RefscanError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 after an error, 2 after wrong usage, 130 after Ctrl-C."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    # SDKs log what they retry; the user gets one line instead.
+    logging.getLogger().addHandler(logging.NullHandler())
+    import anyio  # noqa: PLC0415  wrong usage and --help need no more than the parser
+
+    try:
+        return int(anyio.run(chosen.run, chosen))
+    except KeyboardInterrupt:
+        print("refscan: interrupted; nothing half-done was kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; the interpreter must not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (RefscanError, OSError, ValueError) as error:
+        if chosen.debug:
+            raise
+        print(f"refscan: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    from refscan.cli import artifact_export, artifact_get, artifact_ls, artifact_put, artifact_verify  # noqa: PLC0415
+    from refscan.cli import scan as scan_verb  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(
+        prog="refscan", description="Versioned manifests of files that stay in buckets, on HTTP servers and on disk."
+    )
+    parser.add_argument("--version", action="version", version=f"refscan {_version()}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    registry = argparse.ArgumentParser(add_help=False, parents=[shared])
+    registry.add_argument(
+        "--registry", metavar="DIR", help="the registry's directory (default: REFSCAN_REGISTRY, else the user's data)"
+    )
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    scan_verb.add_parser(verbs, shared)
+    artifact = verbs.add_parser("artifact", help="record, list, check, export and download artifacts")
+    nouns = artifact.add_subparsers(metavar="COMMAND", required=True)
+    for module in (artifact_put, artifact_get, artifact_ls, artifact_verify, artifact_export):
+        module.add_parser(nouns, registry)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("refscan")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

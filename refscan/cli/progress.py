@@ -1,0 +1,57 @@
+"""A live line on a terminal that tells how far long work is; nothing where stderr is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+if TYPE_CHECKING:
+    from refscan.scan.pipeline import Scan
+
+__all__ = ["Progress"]
+
+_INTERVAL = 0.2  # seconds
+
+
+class Progress:
+    """Shows objects, rate, requests and concurrency of the scans it is told of, while its block runs."""
+
+    def __init__(self) -> None:
+        self._scans: list[Scan] = []
+        self._tasks = anyio.create_task_group()
+        self._started = time.monotonic()
+        self._shown = sys.stderr.isatty()
+
+    def watch(self, scan: Scan) -> None:
+        """Count this scan in."""
+        self._scans.append(scan)
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        if self._shown:
+            self._tasks.start_soon(self._show)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    async def _show(self) -> None:
+        while True:
+            print(f"\r\x1b[K{self._line()}", end="", file=sys.stderr, flush=True)
+            await anyio.sleep(_INTERVAL)
+
+    def _line(self) -> str:
+        objects = sum(scan.objects for scan in self._scans)
+        requests = sum(scan.source.requests for scan in self._scans)
+        concurrency = sum(scan.concurrency for scan in self._scans)
+        rate = objects / max(time.monotonic() - self._started, 0.001)
+        return f"{objects:,} objects, {rate:,.0f}/s, {requests:,} requests, {concurrency} at once"

@@ -1,0 +1,66 @@
+"""``refscan scan URI``: list a URI, to a Parquet file or only to see what is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refscan.cli.progress import Progress
+from refscan.cli.sizes import human_size
+from refscan.cli.words import add_max_objects
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+__all__ = ["add_parser"]
+
+
+def add_parser(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("scan", parents=[shared], help="list the objects of a URI")
+    parser.add_argument("uri", metavar="URI", help="s3://…, file:///…, http(s)://…")
+    add_max_objects(parser)
+    parser.add_argument("--output", type=Path, metavar="FILE.parquet", help="write the objects to a Parquet file")
+    parser.add_argument("--json", action="store_true", help="print how the scan went as one JSON object")
+    parser.set_defaults(run=_run)
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    from refscan.scan.pipeline import scan  # noqa: PLC0415
+
+    async with Progress() as progress, _writer(arguments.output) as writer:
+        running = scan(arguments.uri, max_objects=arguments.max_objects)
+        progress.watch(running)
+        async with running as batches:
+            async for batch in batches:
+                if writer is not None:
+                    writer.write_batch(batch)
+    receipt = running.receipt
+    if arguments.json:
+        print(json.dumps(receipt.to_json()))
+        return 0
+    seconds = (receipt.ended - receipt.started).total_seconds()
+    skipped = "".join(f", {count} skipped ({reason})" for reason, count in receipt.skipped.items())
+    print(
+        f"{receipt.objects:,} objects, {human_size(receipt.bytes)}, {receipt.pinned:,} with a version ID{skipped}; "
+        f"{receipt.requests:,} requests in {seconds:.1f} s"
+    )
+    return 0
+
+
+@asynccontextmanager
+async def _writer(path: Path | None) -> AsyncIterator[pq.ParquetWriter | None]:
+    if path is None:
+        yield None
+        return
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    from refscan.cli.outfile import whole_file  # noqa: PLC0415
+    from refscan.sources.source import PAGE_SCHEMA  # noqa: PLC0415
+
+    with whole_file(path) as file, pq.ParquetWriter(file, PAGE_SCHEMA, compression="zstd") as writer:
+        yield writer
