@@ -24,12 +24,47 @@ _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 # Azure shared access signatures, and the usual names of bearer tokens.
 _SECRET_PREFIXES = ("x-amz-", "x-goog-")
 _SECRET_NAMES = frozenset(
-    "sig signature awsaccesskeyid googleaccessid key-pair-id token access_token auth_token api_key apikey "
-    "password secret".split()
+    [
+        "sig",
+        "signature",
+        "awsaccesskeyid",
+        "googleaccessid",
+        "key-pair-id",
+        "token",
+        "access_token",
+        "auth_token",
+        "api_key",
+        "apikey",
+        "password",
+        "secret",
+    ]
 )
 _SIGNATURE_NAMES = frozenset(("sig", "signature"))
 _BESIDE_A_SIGNATURE = frozenset(
-    "expires policy sv st se sp sr spr sip srt ss si sdd skoid sktid skt ske sks skv saoid suoid scid".split()
+    [
+        "expires",
+        "policy",
+        "sv",
+        "st",
+        "se",
+        "sp",
+        "sr",
+        "spr",
+        "sip",
+        "srt",
+        "ss",
+        "si",
+        "sdd",
+        "skoid",
+        "sktid",
+        "skt",
+        "ske",
+        "sks",
+        "skv",
+        "saoid",
+        "suoid",
+        "scid",
+    ]
 )
 
 
@@ -196,10 +231,6 @@ def _without_secret_parameters(tail: str) -> str:
     kept = [
         part
         for part, name in zip(parts, names, strict=True)
-        if not (
-            name in _SECRET_NAMES
-            or name.startswith(_SECRET_PREFIXES)
-            or (signed and name in _BESIDE_A_SIGNATURE)
-        )
+        if not (name in _SECRET_NAMES or name.startswith(_SECRET_PREFIXES) or (signed and name in _BESIDE_A_SIGNATURE))
     ]
     return path + ("?" + "&".join(kept) if kept else "") + hash_mark + fragment

@@ -28,7 +28,9 @@ async def _run(arguments: argparse.Namespace) -> int:
     version = await find_version(arguments.name, arguments.registry, type_name=arguments.type)
     async with Progress():
         report = await version.fetch(
-            arguments.root, path_prefix=arguments.path_prefix, allow_missing_references=arguments.allow_missing
+            arguments.root,
+            path_prefix=arguments.path_prefix,
+            allow_missing_references=arguments.allow_missing,
         )
     missing = f", {report.missing:,} missing" if report.missing else ""
     print(

@@ -25,7 +25,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     from refscan.registry.registry import Registry  # noqa: PLC0415
 
     async with Registry(registry_directory(arguments.registry)) as registry:
-        records = await registry.catalog.list(arguments.project, arguments.type)
+        records = await registry.catalog.newest(arguments.project, arguments.type)
     if arguments.json:
         rows = [
             {

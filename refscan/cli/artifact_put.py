@@ -80,12 +80,12 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 async def _add(artifact: Artifact, source: str, arguments: argparse.Namespace) -> None:
     if _HAS_SCHEME.match(source):
-        await artifact.add_reference(
-            source, checksum=not arguments.no_checksum, max_objects=arguments.max_objects
-        )
+        await artifact.add_reference(source, checksum=not arguments.no_checksum, max_objects=arguments.max_objects)
     elif Path(source).is_dir():
         await artifact.add_dir(source)
     elif Path(source).exists():
         await artifact.add_file(source)
     else:
-        raise ObjectNotFoundError(f"{source}: no such file or directory, and no URI (those begin with s3://, file://, …)")
+        raise ObjectNotFoundError(
+            f"{source}: no such file or directory, and no URI (those begin with s3://, file://, …)"
+        )

@@ -42,14 +42,17 @@ def _parser() -> argparse.ArgumentParser:
     from refscan.cli import scan as scan_verb  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
-        prog="refscan", description="Versioned manifests of files that stay in buckets, on HTTP servers and on disk."
+        prog="refscan",
+        description="Versioned manifests of files that stay in buckets, on HTTP servers and on disk.",
     )
     parser.add_argument("--version", action="version", version=f"refscan {_version()}")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     registry = argparse.ArgumentParser(add_help=False, parents=[shared])
     registry.add_argument(
-        "--registry", metavar="DIR", help="the registry's directory (default: REFSCAN_REGISTRY, else the user's data)"
+        "--registry",
+        metavar="DIR",
+        help="the registry's directory (default: REFSCAN_REGISTRY, else the user's data)",
     )
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     scan_verb.add_parser(verbs, shared)

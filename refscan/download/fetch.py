@@ -96,7 +96,7 @@ async def download(
                 for row in batch.to_pylist():
                     await slots.acquire()
                     group.start_soon(fetch_one, row)
-    except* Exception as errors:
+    except* Exception as errors:  # noqa: BLE001  raised again
         raise _first(errors) from None
     return report
 

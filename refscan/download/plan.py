@@ -28,7 +28,9 @@ def target_of(path: str) -> str:
     if not parts or path.endswith("/") or "." in parts or "\0" in path:
         raise InvalidPathError(f"the entry {path!r} cannot be a file name; leave it out with path_prefix=")
     if any(len(part) * 4 > _LONGEST_NAME and len(part.encode()) > _LONGEST_NAME for part in parts):
-        raise InvalidPathError(f"the entry {path!r} has a name of more than {_LONGEST_NAME} bytes, which no file can have")
+        raise InvalidPathError(
+            f"the entry {path!r} has a name of more than {_LONGEST_NAME} bytes, which no file can have"
+        )
     return "/".join(parts)
 
 

@@ -83,7 +83,9 @@ class Resolver:
         ref = row["ref"]
         if ref is None:
             path = str(self._stored(row["digest"]))
-            return Object(Location("file", "", path.lstrip("/")), row["digest"], row["size"], None, None, None, md5=True)
+            return Object(
+                Location("file", "", path.lstrip("/")), row["digest"], row["size"], None, None, None, md5=True
+            )
         if not has_source(ref):
             shown = redact(ref)
             raise UnsupportedSchemeError(
@@ -92,8 +94,8 @@ class Resolver:
                 uri=shown,
             )
         location = parse_ref(ref)
-        facts = (row[name] for name in ("digest", "size", "version_id", "e_tag", "last_modified"))
-        return Object(location, *facts, md5=location.scheme == "file")
+        facts = {name: row[name] for name in ("digest", "size", "version_id", "e_tag", "last_modified")}
+        return Object(location, md5=location.scheme == "file", **facts)
 
     async def source(self, found: Object) -> Source:
         """Return the open source of an object's container."""

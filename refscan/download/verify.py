@@ -88,7 +88,7 @@ class _Listing:
 
     def covers(self, rows: pa.RecordBatch) -> pa.Array:
         """Tell for each row whether it came from this reference."""
-        return pc.fill_null(pc.starts_with(rows.column("ref"), self._uri), False)  # noqa: FBT003
+        return pc.fill_null(pc.starts_with(rows.column("ref"), self._uri), False)
 
     def has_path(self, rows: pa.RecordBatch) -> pa.Array:
         """Tell for each row whether something has its path."""

@@ -39,7 +39,8 @@ def conflict(path: str, one: str | None, other: str | None) -> PathConflictError
     """Return the error for two entries of one path."""
     uris = sorted(uri or "a stored file" for uri in (one, other))
     return PathConflictError(
-        f"two entries for the path {path!r}: {uris[0]} and {uris[1]}; give one of them another name=", uri=one or other
+        f"two entries for the path {path!r}: {uris[0]} and {uris[1]}; give one of them another name=",
+        uri=one or other,
     )
 
 
@@ -86,6 +87,6 @@ def _unite(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
         return rows
     differing = pc.and_(repeated, pc.not_equal(digests[1:], digests[:-1]))
     if pc.any(differing).as_py():
-        at = pc.index(differing, True).as_py()  # noqa: FBT003
+        at = pc.index(differing, True).as_py()
         raise conflict(paths[at].as_py(), rows.column("ref")[at].as_py(), rows.column("ref")[at + 1].as_py())
     return rows.filter(pa.concat_arrays([pa.array([True]), pc.invert(repeated)]))

@@ -95,7 +95,9 @@ class Artifact:
             ArtifactError: An addition is still under way.
         """
         if self._additions:
-            raise ArtifactError(f"{self.name!r} is still being filled; await its add_reference and add_file calls first")
+            raise ArtifactError(
+                f"{self.name!r} is still being filled; await its add_reference and add_file calls first"
+            )
         self._sealed = True
 
     async def add_reference(
@@ -133,11 +135,14 @@ class Artifact:
         async with self._addition():
             name = None if name is None else check_name(name)
             if isinstance(uri, Entry):
-                return await self._add_entry(uri, name)
+                await self._add_entry(uri, name)
+                return None
             if source is None and is_entry_uri(uri):
-                return await self._add_entry(await find_entry_by_uri(uri), name)
+                await self._add_entry(await find_entry_by_uri(uri), name)
+                return None
             if source is None and not has_source(uri):
-                return await self._track(uri, name)
+                await self._track(uri, name)
+                return None
             location = parse(uri)
             scan = Scan(
                 location,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from refscan.errors import ArtifactError, RefscanError, RegistryError, StoreError
@@ -19,6 +19,7 @@ from refscan.registry.tables import alias, artifact, edge, metadata, project, ru
 __all__ = ["Catalog", "Outcome", "Proposal", "Record"]
 
 _BUSY_TIMEOUT = 60_000  # milliseconds that a transaction waits for another process's
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -196,15 +197,11 @@ class Catalog:
 
     async def type_of(self, project_name: str, name: str) -> str | None:
         """Return an artifact's type, or ``None`` if there is no such artifact."""
-        query = (
-            sql.select(artifact.c.type)
-            .join(project)
-            .where(project.c.name == project_name, artifact.c.name == name)
-        )
+        query = sql.select(artifact.c.type).join(project).where(project.c.name == project_name, artifact.c.name == name)
         async with self._begin() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
-    async def list(self, project_name: str | None, type_name: str | None) -> list[Record]:
+    async def newest(self, project_name: str | None, type_name: str | None) -> list[Record]:
         """Return the newest version of each artifact, by project and name."""
         newest = (
             sql.select(version.c.artifact_id, sql.func.max(version.c.number).label("number"))
@@ -253,7 +250,12 @@ def _prepare_connection(connection: Any, _: object) -> None:
     # The driver must not begin transactions of its own: `_begin` does.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -267,7 +269,14 @@ async def _project_id(connection: AsyncConnection, name: str) -> int:
     found: int | None = (await connection.execute(query)).scalar_one_or_none()
     if found is not None:
         return found
-    return int((await connection.execute(project.insert().values(name=name))).inserted_primary_key[0])
+    return await _insert(connection, project.insert().values(name=name))
+
+
+async def _insert(connection: AsyncConnection, row: sql.Insert) -> int:
+    key = (await connection.execute(row)).inserted_primary_key
+    if key is None:
+        raise RuntimeError("the database gave no key for a new row")
+    return int(key[0])
 
 
 async def _states(connection: AsyncConnection, proposals: Sequence[Proposal]) -> dict[tuple[str, str], _State]:
@@ -284,7 +293,7 @@ async def _states(connection: AsyncConnection, proposals: Sequence[Proposal]) ->
         found = (await connection.execute(query)).one_or_none()
         if found is None:
             row = artifact.insert().values(project_id=project_id, name=proposal.name, type=proposal.type)
-            artifact_id = int((await connection.execute(row)).inserted_primary_key[0])
+            artifact_id = await _insert(connection, row)
             states[key] = _State(artifact_id, proposal.type, -1, None)
             continue
         newest = (
@@ -341,14 +350,10 @@ def _type_error(proposal: Proposal, existing: str) -> ArtifactError:
 
 
 async def _find(connection: AsyncConnection, project_name: str, name: str, alias_name: str) -> Record:
-    query = (
-        sql.select(artifact.c.id).join(project).where(project.c.name == project_name, artifact.c.name == name)
-    )
+    query = sql.select(artifact.c.id).join(project).where(project.c.name == project_name, artifact.c.name == name)
     artifact_id = (await connection.execute(query)).scalar_one_or_none()
     if artifact_id is None:
-        raise RegistryError(
-            f"there is no artifact {project_name}/{name}; `refscan artifact ls` shows those there are"
-        )
+        raise RegistryError(f"there is no artifact {project_name}/{name}; `refscan artifact ls` shows those there are")
     number: int | None
     if alias_name[:1] == "v" and alias_name[1:].isdecimal():
         number = int(alias_name[1:])
@@ -365,9 +370,7 @@ async def _find(connection: AsyncConnection, project_name: str, name: str, alias
     return next(iter(records.values()))
 
 
-async def _records(
-    connection: AsyncConnection, keys: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], Record]:
+async def _records(connection: AsyncConnection, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Record]:
     records: dict[tuple[int, int], Record] = {}
     by_artifact: dict[int, set[int]] = {}
     for artifact_id, number in keys:
@@ -390,7 +393,7 @@ async def _records(
     return records
 
 
-def _record(row: Row[Any], aliases: tuple[str, ...]) -> Record:
+def _record(row: Any, aliases: tuple[str, ...]) -> Record:
     return Record(
         artifact_id=row.artifact_id,
         project=row.project,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -43,7 +43,7 @@ class LogHandle(Generic[R]):
         if self._error is not None:
             self._seen = True
             raise self._error
-        return self._result  # type: ignore[return-value]  set whenever there is no error
+        return cast("R", self._result)
 
     @property
     def done(self) -> bool:
@@ -181,7 +181,7 @@ class LogQueue(Generic[T, P, R]):
         outcomes: Sequence[R | Exception] = []
         if good:
             try:
-                outcomes = await self._commit([ticket.prepared for ticket in good])  # type: ignore[misc]
+                outcomes = await self._commit([cast("P", ticket.prepared) for ticket in good])
             except Exception as error:  # noqa: BLE001  it is raised where the handles are awaited
                 outcomes = [error] * len(good)
         by_ticket = dict(zip(map(id, good), outcomes, strict=True))

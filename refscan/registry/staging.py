@@ -109,7 +109,10 @@ class _Copied:
         self.size = size
         self.modified = now.st_mtime_ns
         self.digest = base64.b64encode(digest).decode()
-        self.stable = (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns) and size == now.st_size
+        self.stable = (before.st_size, before.st_mtime_ns) == (
+            now.st_size,
+            now.st_mtime_ns,
+        ) and size == now.st_size
 
 
 def _copy(path: str, copy: Path) -> _Copied | None:

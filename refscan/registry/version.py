@@ -152,9 +152,7 @@ class Version:
             DigestMismatchError: An object was overwritten, and what was recorded cannot be had.
             ObjectNotFoundError: An object is not there any more.
         """
-        report = await self.fetch(
-            root, path_prefix=path_prefix, allow_missing_references=allow_missing_references
-        )
+        report = await self.fetch(root, path_prefix=path_prefix, allow_missing_references=allow_missing_references)
         return report.directory
 
     async def fetch(

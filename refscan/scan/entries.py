@@ -19,7 +19,7 @@ def check_name(name: str) -> str:
     Raises:
         InvalidPathError: It is empty, absolute, not UTF-8, or has an empty, ``.`` or ``..`` part.
     """
-    stripped = name[:-1] if name.endswith("/") else name
+    stripped = name.removesuffix("/")
     if not all(part not in ("", ".", "..") for part in stripped.split("/")):
         raise InvalidPathError(f"the name {name!r} is not a relative path; write it like 'images/train'")
     try:
@@ -73,7 +73,9 @@ class Placement:
         """Return the entries (``MANIFEST_SCHEMA``) of the rows of a page (``PAGE_SCHEMA``)."""
         refs = source.refs(rows.column("key"))
         digests = await (source.digests(rows, refs) if self._checksum else source.uri_digests(rows, refs))
-        columns = {name: rows.column(name) for name in ("size", "version_id", "e_tag", "last_modified", "storage_class")}
+        columns = {
+            name: rows.column(name) for name in ("size", "version_id", "e_tag", "last_modified", "storage_class")
+        }
         columns |= {"path": self.paths(rows.column("key")), "ref": refs, "digest": digests}
         columns["checksum"] = _unless_repeated(rows.column("checksum"), digests)
         return pa.record_batch([columns[field.name] for field in MANIFEST_SCHEMA], schema=MANIFEST_SCHEMA)
@@ -83,4 +85,4 @@ def _unless_repeated(checksums: pa.Array, digests: pa.Array) -> pa.Array:
     if checksums.null_count == len(checksums):
         return checksums
     repeated = pc.equal(pc.replace_substring_regex(checksums, "^[^:]*:", ""), digests)
-    return pc.if_else(pc.fill_null(repeated, False), pa.scalar(None, pa.string()), checksums)  # noqa: FBT003
+    return pc.if_else(pc.fill_null(repeated, False), pa.scalar(None, pa.string()), checksums)

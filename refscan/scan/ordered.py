@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -74,4 +74,4 @@ class OrderedWorkers(Generic[T, R]):
                 await slot.ready.wait()
                 if slot.error is not None:
                     raise slot.error
-                await sink(slot.result)  # type: ignore[arg-type]  set whenever there is no error
+                await sink(cast("R", slot.result))

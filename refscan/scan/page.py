@@ -43,6 +43,6 @@ def drop_folder_markers(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
     ends = pc.ends_with(rows.column("key"), "/")
     if not pc.any(ends).as_py():
         return rows, 0
-    markers = pc.and_(ends, pc.fill_null(pc.equal(rows.column("size"), 0), False))  # noqa: FBT003
+    markers = pc.and_(ends, pc.fill_null(pc.equal(rows.column("size"), 0), False))
     kept = rows.filter(pc.invert(markers))
     return kept, rows.num_rows - kept.num_rows

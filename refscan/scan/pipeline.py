@@ -28,8 +28,6 @@ from refscan.uri import Location, parse
 __all__ = ["Scan", "scan"]
 
 
-
-
 _BATCHES_AHEAD = 4
 
 
@@ -238,17 +236,17 @@ class Scan:
             self._count(rows.num_rows)
             await self._buffers[start].put(Listed(rows, page.complete))
             token = page.token
-            ends = page.next_after is None or (until is not None and page.next_after >= until)
-            if ends:
+            following = page.next_after
+            if following is None or (until is not None and following >= until):
                 self._ledger.finish(start, rows.num_rows)
                 self._buffers[start].end()
                 return
             if self._by_token:
                 reached = max(reached, rows.column("key")[-1].as_py() if rows.num_rows else reached)
-            elif page.next_after <= reached:
+            elif following <= reached:
                 raise ListingOrderError(f"{self.location.uri}: the listing stands still at {reached!r}")
             else:
-                reached = page.next_after
+                reached = following
             self._ledger.advance(start, reached, rows.num_rows)
 
     def _count(self, rows: int) -> None:

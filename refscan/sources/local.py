@@ -283,7 +283,8 @@ def _not_utf8(folder: str, names: list[str]) -> InvalidPathError:
         except UnicodeEncodeError:
             shown = os.fsencode(folder + name.rstrip("/")).decode("utf-8", "backslashreplace")
             return InvalidPathError(
-                f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it", uri=f"file://{shown}"
+                f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it",
+                uri=f"file://{shown}",
             )
     raise AssertionError(names)
 

@@ -59,7 +59,7 @@ class _Hooked(AbstractAsyncContextManager[Any]):
             client.meta.events.register(f"before-parse.*.{operation}", _keep_body)
         return client
 
-    async def __aexit__(self, *exc_info: Any) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._client.__aexit__(*exc_info)
 
 

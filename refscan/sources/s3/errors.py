@@ -9,20 +9,40 @@ from contextlib import contextmanager
 import aiohttp
 from botocore import exceptions as sdk
 
-from refscan.errors import AccessDeniedError, DigestMismatchError, ObjectNotFoundError, RefscanError, StoreError
+from refscan.errors import (
+    AccessDeniedError,
+    DigestMismatchError,
+    ObjectNotFoundError,
+    RefscanError,
+    StoreError,
+)
 
 __all__ = ["is_denied", "is_missing", "translated"]
 
-_MISSING = frozenset("404 NoSuchBucket NoSuchKey NoSuchVersion NotFound 405 MethodNotAllowed".split())
-_DENIED = frozenset("403 401 AccessDenied AllAccessDisabled Forbidden Unauthorized".split())
-_NOT_OFFERED = frozenset("501 NotImplemented NotSupported UnsupportedOperation XNotImplemented".split())
+_MISSING = frozenset(["404", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NotFound", "405", "MethodNotAllowed"])
+_DENIED = frozenset(["403", "401", "AccessDenied", "AllAccessDisabled", "Forbidden", "Unauthorized"])
+_NOT_OFFERED = frozenset(["501", "NotImplemented", "NotSupported", "UnsupportedOperation", "XNotImplemented"])
 _BAD_CREDENTIALS = frozenset(
-    "InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken InvalidToken TokenRefreshRequired "
-    "RequestTimeTooSkewed AuthFailure".split()
+    [
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "RequestTimeTooSkewed",
+        "AuthFailure",
+    ]
 )
 _OTHER_REGION = frozenset(
-    "301 307 400 PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed "
-    "IllegalLocationConstraintException".split()
+    [
+        "301",
+        "307",
+        "400",
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+    ]
 )
 _NO_CREDENTIALS = (
     sdk.NoCredentialsError,
@@ -65,14 +85,17 @@ def translated(uri: str, permission: str) -> Iterator[None]:
         raise _translate(error, uri, permission) from error
     except _NO_CREDENTIALS as error:
         raise AccessDeniedError(
-            f"{uri}: no usable credentials ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            f"or AWS_PROFILE",
+            f"{uri}: no usable credentials ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
             uri=uri,
         ) from error
     except sdk.SSLError as error:
-        raise StoreError(f"{uri}: TLS failed; check the endpoint and AWS_CA_BUNDLE ({_host(error)})", uri=uri) from error
+        raise StoreError(
+            f"{uri}: TLS failed; check the endpoint and AWS_CA_BUNDLE ({_host(error)})", uri=uri
+        ) from error
     except (sdk.ReadTimeoutError, sdk.ConnectTimeoutError, TimeoutError) as error:
-        raise StoreError(f"{uri}: no answer in time; check the endpoint, or try again ({_host(error)})", uri=uri) from error
+        raise StoreError(
+            f"{uri}: no answer in time; check the endpoint, or try again ({_host(error)})", uri=uri
+        ) from error
     except (sdk.ConnectionError, sdk.HTTPClientError) as error:
         raise StoreError(
             f"{uri}: cannot be reached ({_host(error)}); check AWS_S3_ENDPOINT_URL and the network", uri=uri
@@ -98,7 +121,8 @@ def _translate(error: sdk.ClientError, uri: str, permission: str) -> RefscanErro
         return AccessDeniedError(f"{uri}: access denied; the permission {permission} is needed", uri=uri)
     if code in _OTHER_REGION:
         return StoreError(
-            f"{uri}: the store answered {code} ({said}); if the bucket lies in another region, set AWS_REGION", uri=uri
+            f"{uri}: the store answered {code} ({said}); if the bucket lies in another region, set AWS_REGION",
+            uri=uri,
         )
     return StoreError(f"{uri}: the store answered {code} ({said})", uri=uri)
 

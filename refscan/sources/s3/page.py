@@ -24,7 +24,8 @@ from refscan.sources.source import PAGE_SCHEMA, page_rows
 __all__ = ["S3Page", "page_of", "parse_page"]
 
 _FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
-_TAG = re.compile(rb"<(/?)([A-Za-z0-9]+)>([^<]*)|<([A-Za-z0-9]+) ?/>([^<]*)")
+_LEAF = re.compile(rb"<([A-Za-z0-9]+)>[^<]*</\1>")
+_TAGS = re.compile(rb"(?:\s*</?[A-Za-z0-9]+ ?/?>)*\s*")
 _MARKS = re.compile(
     rb"<(IsTruncated|EncodingType|NextKeyMarker|NextContinuationToken)>([^<]*)</|<(CommonPrefixes|DeleteMarker)>"
 )
@@ -114,7 +115,7 @@ def _read_regular(body: bytes) -> Listing | None:
     )
 
 
-def _is_plain(columns: dict[str, Sequence[bytes]]) -> bool:
+def _is_plain(columns: Mapping[str, Sequence[bytes]]) -> bool:
     """Tell whether no value holds an XML escape, but for the quotes around ETags."""
     return not any(b"&" in b"".join(values) for field, values in columns.items() if field != "ETag") and (
         b"&" not in b"".join(columns.get("ETag", ())).replace(b"&quot;", b"")
@@ -130,41 +131,29 @@ def _learn(entry: bytes) -> tuple[list[str], re.Pattern[bytes] | None]:
     """Make the expression that matches entries built like this one, with a group for each field."""
     names: list[str] = []
     pattern: list[bytes] = []
-    depth, position, leaf = 0, 0, b""
-    for match in _TAG.finditer(entry):
-        if match.start() != position:
+    depth = position = 0
+    for leaf in _LEAF.finditer(entry):
+        tags = _TAGS.fullmatch(entry, position, leaf.start())
+        if tags is None:
             return [], None
-        position = match.end()
-        closing, tag, text, empty, behind = match.groups()
-        if empty:
-            if behind.strip():
-                return [], None
-            pattern.append(b"<" + empty + rb" ?/>\s*")
-            leaf = b""
-        elif closing:
-            depth -= 1
-            if text.strip():
-                return [], None
-            pattern.append(b"</" + tag + rb">\s*")
-            leaf = b""
-        else:
-            if leaf:  # the tag before had children: what stood between them was white space
-                pattern[-1] = b"<" + leaf + rb">\s*"
-                if depth == 2 and names and names[-1].encode() == leaf:  # noqa: PLR2004  a field is no parent
-                    return [], None
-            depth += 1
-            field = tag.decode()
-            if depth == 2 and field in _FIELDS:  # noqa: PLR2004  children of the entry
-                names.append(field)
-                pattern.append(b"<" + tag + b">([^<]*)")
-            else:
-                pattern.append(b"<" + tag + b">[^<]*")
-            leaf = tag
-    if position != len(entry) or len(set(names)) != len(names):
+        pattern.append(_spaced(tags[0]))
+        depth += tags[0].count(b"<") - 2 * tags[0].count(b"</") - tags[0].count(b"/>")
+        tag, position = leaf[1], leaf.end()
+        is_field = depth == 1 and tag.decode() in _FIELDS
+        if is_field:
+            names.append(tag.decode())
+        pattern.append(b"<%b>%b</%b>" % (tag, b"([^<]*)" if is_field else b"[^<]*", tag))
+    tail = _TAGS.fullmatch(entry, position)
+    # `findall` gives tuples only for two groups and more.
+    if tail is None or len(set(names)) != len(names) or len(names) < 2:  # noqa: PLR2004
         return [], None
-    if len(names) < 2:  # noqa: PLR2004  `findall` gives tuples only for two groups and more
-        return [], None
+    pattern.append(_spaced(tail[0]))
     return names, _compile(b"".join(pattern))
+
+
+def _spaced(tags: bytes) -> bytes:
+    """Return an expression for these tags with any white space around them."""
+    return rb"\s*".join([b"", *map(re.escape, re.findall(rb"<[^>]+>", tags)), b""])
 
 
 def _to_page(listing: Listing) -> S3Page:

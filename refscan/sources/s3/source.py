@@ -122,7 +122,7 @@ class S3Source:
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``."""
         rows = (await self._list_objects(prefix, after, None, count=1)).rows
-        return rows.column("key")[0].as_py() if rows.num_rows else None  # type: ignore[no-any-return]
+        return rows.column("key")[0].as_py() if rows.num_rows else None
 
     async def stat(self, keys: Sequence[str], *, version_id: str | None = None) -> Page:
         """See ``Source.stat``: HEAD. What is marked as a folder by its content type is skipped."""
