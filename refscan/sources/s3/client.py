@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,8 @@ _ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOI
 _LISTINGS = {"ListObjectsV2": b"ListBucketResult", "ListObjectVersions": b"ListVersionsResult"}
 
 
-def open_client(*, connections: int, environment: Mapping[str, str] = os.environ) -> AbstractAsyncContextManager[Any]:
+@asynccontextmanager
+async def open_client(*, connections: int, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Any]:
     """Return a client of the SDK's default credential chain, to be entered with ``async with``.
 
     ``AWS_S3_ENDPOINT_URL`` (as the W&B SDK has it) wins over the SDK's own endpoint variables; ``AWS_REGION`` wins
@@ -36,31 +37,18 @@ def open_client(*, connections: int, environment: Mapping[str, str] = os.environ
         s3={"addressing_style": "virtual"} if endpoint and _is_coreweave(endpoint) else None,
         user_agent_extra="refscan",
     )
-    client = aioboto3.Session().client(
+    opening = aioboto3.Session().client(
         "s3",
         config=config,
         endpoint_url=environment.get("AWS_S3_ENDPOINT_URL") or None,
         region_name=environment.get("AWS_REGION") or None,
     )
-    return _Hooked(client)
-
-
-class _Hooked(AbstractAsyncContextManager[Any]):
-    """The SDK's client with the hooks on it."""
-
-    def __init__(self, client: AbstractAsyncContextManager[Any]) -> None:
-        self._client = client
-
-    async def __aenter__(self) -> Any:
-        client = await self._client.__aenter__()
+    async with opening as client:
         for operation in _LISTINGS:
             # The "*" is what makes botocore call it ahead of its own handlers on `before-parse.s3`, which would
             # parse the whole body a first time to look for an error in it. A test pins this order.
             client.meta.events.register(f"before-parse.*.{operation}", _keep_body)
-        return client
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._client.__aexit__(*exc_info)
+        yield client
 
 
 def _keep_body(

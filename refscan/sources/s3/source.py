@@ -170,7 +170,8 @@ class S3Source:
         permission = "s3:GetObjectVersion" if version_id else "s3:GetObject"
         with translated(uri, permission):
             answer = await self._call("get_object", Key=key, **options)
-        async with answer["Body"] as stream:
+        stream = answer["Body"]
+        async with stream:
             found = _unquoted(answer.get("ETag"))
             if e_tag and found != e_tag:
                 raise DigestMismatchError(f"{uri} was overwritten: it has ETag {found} now, not {e_tag}", uri=uri)
