@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_MAX_OBJECTS", "LIST_CONCURRENCY", "STAT_CONCURRENCY"]
+__all__ = ["DEFAULT_MAX_OBJECTS", "LIST_CONCURRENCY"]
 
 DEFAULT_MAX_OBJECTS = 10_000
 """Objects that a reference may hold unless told otherwise."""
 
 LIST_CONCURRENCY = 8
 """Key ranges listed at once."""
-
-STAT_CONCURRENCY = 64
-"""Objects asked for at once where each is a request of its own."""

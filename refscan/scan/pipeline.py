@@ -17,7 +17,7 @@ from refscan.errors import ListingOrderError, MaxObjectsExceededError, ObjectNot
 from refscan.manifest.receipt import RangeReceipt, Receipt
 from refscan.scan.buffer import Listed, RangeBuffer
 from refscan.scan.ledger import KeyRange, Ledger
-from refscan.scan.limits import DEFAULT_MAX_OBJECTS, LIST_CONCURRENCY, STAT_CONCURRENCY
+from refscan.scan.limits import DEFAULT_MAX_OBJECTS, LIST_CONCURRENCY
 from refscan.scan.ordered import OrderedWorkers
 from refscan.scan.page import check_order, drop_folder_markers, trim
 from refscan.scan.resolve import Found, resolve
@@ -178,11 +178,7 @@ class Scan:
 
     async def _run_listing(self) -> None:
         async with anyio.create_task_group() as group:
-            self._stats = OrderedWorkers(
-                group,
-                self._stat,
-                concurrency=STAT_CONCURRENCY if self.source.capabilities.stat_batch == 1 else 4,
-            )
+            self._stats = OrderedWorkers(group, self._stat, concurrency=self.source.capabilities.stat_concurrency)
             for key_range, _ in self._ledger:
                 self._buffers[key_range.after] = RangeBuffer()
             for _ in range(min(LIST_CONCURRENCY, len(self._buffers))):
@@ -263,13 +259,16 @@ class Scan:
     async def _feed(self, stats: OrderedWorkers[Listed, Listed]) -> None:
         """Put the pages of all ranges, in key order, into the line of work."""
         after: str | None = ""
-        batch = self.source.capabilities.stat_batch
+        can = self.source.capabilities
         while after is not None:
             while (page := await self._buffers[after].next()) is not None:
                 if page.complete:
                     await stats.put(page)
                 else:
-                    for start in range(0, page.rows.num_rows, batch):
+                    # A few objects, which may be large, are spread; many small ones go in large batches.
+                    rows = page.rows.num_rows
+                    batch = can.stat_batch if rows > can.stat_batch else -(-rows // can.stat_concurrency)
+                    for start in range(0, rows, batch):
                         await stats.put(Listed(page.rows.slice(start, batch), complete=False))
             after = self._ledger.following(after)
         stats.end()

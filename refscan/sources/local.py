@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import stat as stat_flags
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, Self
 
 import aiofiles
+import anyio
 import pyarrow as pa
 import pyarrow.compute as pc
 from anyio import from_thread, to_thread
@@ -34,6 +36,11 @@ from refscan.uri import quote_file_key
 __all__ = ["Facts", "LocalSource", "md5_of_file"]
 
 _READ_SIZE = 1 << 20
+_MOST_THREADS = 32
+_ENOUGH_FILES = 2_048
+_ENOUGH_TIME = 0.2  # seconds
+_MUCH_WAITING = 4.0  # time passed for each second computed; the interpreter lock alone may cost a factor of 2
+_LARGE = 1 << 16  # bytes from which hashing, which needs no interpreter lock, outweighs opening
 _PREFIX = "md5:"
 
 
@@ -63,12 +70,14 @@ class LocalSource:
         self.root = root.rstrip("/") + "/"
         self.base = "file://" + quote_file_key(self.root)
         self.requests = 0
+        self._threads: anyio.CapacityLimiter | None = None
+        self._pace = _Pace()
         self._paused: dict[tuple[str, str], _Walk] = {}
 
     @property
     def capabilities(self) -> Capabilities:
         """Ordered and ranged; what was overwritten is gone."""
-        return Capabilities(stat_batch=256)
+        return Capabilities(stat_batch=1_024, stat_concurrency=_MOST_THREADS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,7 +117,18 @@ class LocalSource:
             uri = self._uri(keys[0])
             raise ObjectNotFoundError(f"{uri}: files have no versions", uri=uri)
         self.requests += len(keys)
-        return await to_thread.run_sync(self._stat, keys)
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(1)
+        page = await to_thread.run_sync(self._timed_stat, keys, limiter=self._threads)
+        if self._threads.total_tokens == 1:
+            self._threads.total_tokens = self._pace.threads()
+        return page
+
+    def _timed_stat(self, keys: Sequence[str]) -> Page:
+        started, computing = time.perf_counter(), time.thread_time()
+        page = self._stat(keys)
+        self._pace.add(page, time.thread_time() - computing, time.perf_counter() - started)
+        return page
 
     def _stat(self, keys: Sequence[str]) -> Page:
         names: list[str] = []
@@ -206,6 +226,35 @@ class LocalSource:
 
     def _uri(self, key: str) -> str:
         return self.base + quote_file_key(key)
+
+
+class _Pace:
+    """How many threads shall read files, from what one thread does alone.
+
+    Small files in the cache are a matter of the interpreter lock, where more threads only get in each other's way.
+    Threads that wait for a disk or a server leave it free, and so does the hashing of large files.
+    """
+
+    def __init__(self) -> None:
+        self._files = self._bytes = 0
+        self._computing = self._elapsed = 0.0
+
+    def add(self, page: Page, computing: float, elapsed: float) -> None:
+        self._files += page.rows.num_rows
+        self._bytes += pc.sum(page.rows.column("size")).as_py() or 0
+        self._computing += computing
+        self._elapsed += elapsed
+
+    def threads(self) -> int:
+        if self._files < _ENOUGH_FILES and self._elapsed < _ENOUGH_TIME:
+            return 1
+        waiting = self._elapsed / max(self._computing, self._elapsed / _MOST_THREADS)
+        if waiting > _MUCH_WAITING:
+            return round(waiting)
+        threads = (os.cpu_count() or 1) if self._bytes > _LARGE * self._files else 1
+        self._files = self._bytes = 0
+        self._computing = self._elapsed = 0.0
+        return threads
 
 
 class _Walk:

@@ -65,7 +65,7 @@ class MemorySource:
     @property
     def capabilities(self) -> Capabilities:
         """Everything: memory answers all."""
-        return Capabilities(pinned=True, stat_batch=1_000)
+        return Capabilities(pinned=True, stat_batch=1_000, stat_concurrency=4)
 
     def put(self, key: str, data: bytes) -> str:
         """Store ``data`` as the newest version of ``key`` and return its version ID."""

@@ -55,6 +55,7 @@ class Capabilities:
         ranged: ``list_page`` can begin behind any key.
         pinned: Overwritten bytes can be had through their ``version_id``.
         stat_batch: Keys that one ``stat`` call should get.
+        stat_concurrency: ``stat`` calls at once, at most.
     """
 
     listed: bool = True
@@ -62,6 +63,7 @@ class Capabilities:
     ranged: bool = True
     pinned: bool = False
     stat_batch: int = 1
+    stat_concurrency: int = 64
 
 
 @dataclass(frozen=True, slots=True)
