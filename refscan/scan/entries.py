@@ -47,7 +47,7 @@ class Placement:
         self._name = name
         self._checksum = checksum
         self._own = location.last_segment
-        if prefix is None and name is None and not self._own.strip("/"):
+        if prefix is None and name is None and (not self._own or _is_folder_url(location)):
             raise InvalidPathError(f"{location.uri} ends in no file name; give name=", uri=location.uri)
 
     def paths(self, keys: pa.Array) -> pa.Array:
@@ -86,3 +86,7 @@ def _unless_repeated(checksums: pa.Array, digests: pa.Array) -> pa.Array:
         return checksums
     repeated = pc.equal(pc.replace_substring_regex(checksums, "^[^:]*:", ""), digests)
     return pc.if_else(pc.fill_null(repeated, False), pa.scalar(None, pa.string()), checksums)
+
+
+def _is_folder_url(location: Location) -> bool:
+    return location.scheme in ("http", "https") and location.last_segment.endswith("/")

@@ -69,7 +69,8 @@ class OrderedWorkers(Generic[T, R]):
         Raises:
             Exception: What ``work`` raised, when its turn comes.
         """
-        async with self._receive:
+        # Both ends are closed whatever happens: an error here leaves `put` behind for good.
+        async with self._receive, self._send:
             async for slot in self._receive:
                 await slot.ready.wait()
                 if slot.error is not None:

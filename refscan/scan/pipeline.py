@@ -108,7 +108,6 @@ class Scan:
         self._error: Exception | None = None
         self._exit = AsyncExitStack()
         self._group = anyio.create_task_group()
-        self._send, self._receive = anyio.create_memory_object_stream[pa.RecordBatch](_BATCHES_AHEAD)
         self._stats: OrderedWorkers[Listed, Listed] | None = None
 
     @property
@@ -129,6 +128,7 @@ class Scan:
 
     async def __aenter__(self) -> Self:
         self._started = datetime.now(UTC)
+        self._send, self._receive = anyio.create_memory_object_stream[pa.RecordBatch](_BATCHES_AHEAD)
         try:
             await self._exit.enter_async_context(self.source)
             self.found = await resolve(self.source, self.location)

@@ -26,6 +26,8 @@ __all__ = ["S3Page", "page_of", "parse_page"]
 _FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
 _LEAF = re.compile(rb"<([A-Za-z0-9]+)>[^<]*</\1>")
 _TAGS = re.compile(rb"(?:\s*</?[A-Za-z0-9]+ ?/?>)*\s*")
+_ESCAPE = re.compile(r"&([^;&]*);?")
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _MARKS = re.compile(
     rb"<(IsTruncated|EncodingType|NextKeyMarker|NextContinuationToken)>([^<]*)</|<(CommonPrefixes|DeleteMarker)>"
 )
@@ -100,26 +102,44 @@ def _read_regular(body: bytes) -> Listing | None:
     # Delete markers may stand anywhere between the versions, the other marks only around them.
     for part in (body[:first], body[last:]):
         for mark, value, element in _MARKS.findall(part):
-            if element == b"CommonPrefixes" or b"&" in value:
+            if element == b"CommonPrefixes":
                 return None
             marks[mark] = value
-    columns = dict(zip(names, zip(*found, strict=True), strict=True))
-    if "Key" not in columns or not _is_plain(columns):
+    columns: dict[str, Sequence[bytes]] = dict(zip(names, zip(*found, strict=True), strict=True))
+    if "Key" not in columns:
         return None
     # No key marker, and perhaps delete markers behind the last version: the parser finds the last key.
     if marks.get(b"IsTruncated") == b"true" and name == b"Version" and b"NextKeyMarker" not in marks:
         return None
     return Listing(
-        {field: [value.decode() for value in values] for field, values in columns.items()},
-        {mark.decode(): value.decode() for mark, value in marks.items() if mark},
+        {field: _texts(values) for field, values in columns.items()},
+        {mark.decode(): _texts([value])[0] for mark, value in marks.items() if mark},
     )
 
 
-def _is_plain(columns: Mapping[str, Sequence[bytes]]) -> bool:
-    """Tell whether no value holds an XML escape, but for the quotes around ETags."""
-    return not any(b"&" in b"".join(values) for field, values in columns.items() if field != "ETag") and (
-        b"&" not in b"".join(columns.get("ETag", ())).replace(b"&quot;", b"")
-    )
+def _texts(values: Sequence[bytes]) -> list[str]:
+    """Return the values with their XML escapes undone.
+
+    Control characters are let through, as they are and as references: XML 1.0 has no place for them, yet a store
+    that does not encode its keys sends them.
+    """
+    whole = b"".join(values)
+    if b"&" not in whole:
+        return [value.decode() for value in values]
+    if b"&" not in whole.replace(b"&quot;", b""):  # ETags, nearly always
+        return [value.replace(b"&quot;", b'"').decode() for value in values]
+    return [_ESCAPE.sub(_unescaped, value.decode()) for value in values]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    name = match[1]
+    if name in _ENTITIES:
+        return _ENTITIES[name]
+    if name.startswith("#x"):
+        return chr(int(f"0{name[1:]}", base=0))
+    if name.startswith("#"):
+        return chr(int(name[1:]))
+    raise ValueError(f"it has the unknown entity {name!r}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -174,7 +194,7 @@ def _to_page(listing: Listing) -> S3Page:
         values = columns.get(field)
         return pa.nulls(length, pa.string()) if values is None else pa.array(values, pa.string())
 
-    e_tags = pc.utf8_trim(pc.replace_substring(column("ETag"), "&quot;", '"'), '"')
+    e_tags = pc.utf8_trim(column("ETag"), '"')
     rows = page_rows(
         key=keys,
         size=_filled(column("Size")).cast(pa.int64()),
