@@ -15,14 +15,19 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 after an error, 2 after wrong usage, 130 after Ctrl-C."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
-    # SDKs log what they retry; the user gets one line instead.
-    logging.getLogger().addHandler(logging.NullHandler())
-    import anyio  # noqa: PLC0415  wrong usage and --help need no more than the parser
-
+    debug = False
     try:
-        return int(anyio.run(chosen.run, chosen))
+        try:
+            chosen = _parser().parse_args(arguments)
+            debug = chosen.debug
+            # SDKs log what they retry; the user gets one line instead.
+            logging.getLogger().addHandler(logging.NullHandler())
+            import anyio  # noqa: PLC0415  wrong usage and --help need no more than the parser
+
+            return int(anyio.run(chosen.run, chosen))
+        finally:
+            # Here, where a reader that has gone away can still be answered.
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("refscan: interrupted; nothing half-done was kept", file=sys.stderr)
         return 130
@@ -31,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (RefscanError, OSError, ValueError) as error:
-        if chosen.debug:
+        if debug:
             raise
         print(f"refscan: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

@@ -9,13 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from refscan.errors import InvalidPathError
+
 __all__ = ["whole_file"]
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write; it takes its name when the block ends without an error."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}-")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InvalidPathError(f"{folder} is not a directory; make it, or write {path.name} elsewhere")
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -27,6 +27,7 @@ from refscan.errors import (
     StoreError,
     UnsupportedSchemeError,
 )
+from refscan.sources.local import LocalSource
 from refscan.sources.source import Source
 
 __all__ = ["PART_SIZE", "Downloaded", "download"]
@@ -76,7 +77,7 @@ async def download(
     """
     await to_thread.run_sync(check_paths, batches)
     report = Downloaded(root)
-    await to_thread.run_sync(lambda: root.mkdir(parents=True, exist_ok=True))
+    await to_thread.run_sync(_make_root, root)
     real_root = os.path.realpath(root)
     slots = anyio.Semaphore(_CONCURRENCY)
     try:
@@ -99,6 +100,13 @@ async def download(
     except* Exception as errors:  # noqa: BLE001  raised again
         raise _first(errors) from None
     return report
+
+
+def _make_root(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidPathError(f"{root} is a file, or lies below one; choose another root=") from None
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
@@ -131,12 +139,12 @@ def _prepare(target: Path, real_root: str, found: Object) -> bool:
     """Make the file's folder, and tell whether the file is there and right."""
     if is_recorded(target, found):
         return True
+    if os.path.commonpath([real_root, os.path.realpath(target.parent)]) != real_root:
+        raise InvalidPathError(f"{target.parent} leads out of the download root by a symbolic link; remove the link")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InvalidPathError(f"{target.parent} is a file; remove it, or choose another root=") from None
-    if os.path.commonpath([real_root, os.path.realpath(target.parent)]) != real_root:
-        raise InvalidPathError(f"{target.parent} leads out of the download root by a symbolic link; remove the link")
     if target.is_dir() and not target.is_symlink():
         raise InvalidPathError(f"{target} is a directory; remove it, or choose another root=")
     return False
@@ -144,8 +152,11 @@ def _prepare(target: Path, real_root: str, found: Object) -> bool:
 
 async def _fetch(found: Object, source: Source, partial: Path) -> tuple[int, str | None]:
     """Write the object's bytes to a new file; return their count, and their base64 MD5 if they came in one piece."""
-    if found.size is not None and found.size > PART_SIZE and found.location.scheme != "file":
+    if found.size is not None and found.size > PART_SIZE and not isinstance(source, LocalSource):
         return await _fetch_parts(found, source, partial), None
+    if isinstance(source, LocalSource):
+        facts = await source.copy(found.location.key, partial)
+        return facts.size, facts.md5
     digest, size = hashlib.md5(usedforsecurity=False), 0
     async with (
         source.open(found.location.key, version_id=found.version_id, e_tag=found.e_tag) as body,
@@ -187,9 +198,12 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
         if length:
             raise StoreError(f"{found.uri}: the answer ended {length} bytes early; try again", uri=found.uri)
 
-    async with anyio.create_task_group() as group:
-        for start in range(0, size, PART_SIZE):
-            group.start_soon(fetch_part, start)
+    try:
+        async with anyio.create_task_group() as group:
+            for start in range(0, size, PART_SIZE):
+                group.start_soon(fetch_part, start)
+    except* Exception as errors:
+        raise _first(errors) from None
     return size
 
 

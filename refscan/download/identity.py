@@ -35,8 +35,8 @@ def is_recorded(path: Path, found: Object) -> bool:
             return _md5(path).hexdigest() == e_tag
         if match := _MULTIPART.fullmatch(e_tag):
             return any(_multipart(path, part) == e_tag for part in _part_sizes(size, int(match[2])))
-    except FileNotFoundError:
-        pass
+    except OSError:
+        pass  # not there, or not to be read: then it is not known to be right
     return False
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import anyio
 
-from refscan.errors import UnsupportedSchemeError
+from refscan.errors import DigestMismatchError, UnsupportedSchemeError
 from refscan.sources.schemes import has_source, open_source
 from refscan.sources.source import Source
 from refscan.uri import Location, parse_ref, redact
@@ -77,9 +77,17 @@ class Resolver:
 
         Raises:
             UnsupportedSchemeError: Nothing reads its scheme.
+            DigestMismatchError: What another artifact's entry means here is not what was recorded.
         """
         if row["ref"] is not None and row["ref"].startswith("refscan://"):
-            row = await self._follow(row["ref"])
+            named, row = row, await self._follow(row["ref"])
+            if row["digest"] != named["digest"]:
+                uri = named["ref"]
+                raise DigestMismatchError(
+                    f"{uri} has the digest {row['digest']} in this registry, not {named['digest']}; it was recorded "
+                    f"from another registry",
+                    uri=uri,
+                )
         ref = row["ref"]
         if ref is None:
             path = str(self._stored(row["digest"]))

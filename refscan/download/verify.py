@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from refscan.download.identity import is_recorded, is_unread_file
 from refscan.download.resolver import Object, Resolver
-from refscan.errors import ObjectNotFoundError, UnsupportedSchemeError
+from refscan.errors import DigestMismatchError, ObjectNotFoundError, RegistryError, UnsupportedSchemeError
 from refscan.manifest.receipt import Receipt
 from refscan.manifest.schema import MANIFEST_SCHEMA
 from refscan.scan.entries import Placement
@@ -120,8 +120,8 @@ async def _list_again(receipt: Receipt) -> _Listing:
     now = Spool(MANIFEST_SCHEMA, "path")
     odd: list[pa.RecordBatch] = []
     placement = Placement(location, prefix=receipt.prefix, name=receipt.name, checksum=receipt.checksum)
-    scan = Scan(folder, open_source(folder, checksum=receipt.checksum), max_objects=None)
     try:
+        scan = Scan(folder, open_source(folder, checksum=receipt.checksum), max_objects=None)
         async with scan:
             async for rows in scan:
                 entries = await placement.entries(scan.source, rows)
@@ -178,8 +178,10 @@ async def _check_one(row: Mapping[str, Any], resolver: Resolver) -> str | None:
         page = await source.stat([found.location.key], version_id=found.version_id)
     except UnsupportedSchemeError:
         return "unchecked"
-    except ObjectNotFoundError:
+    except (ObjectNotFoundError, RegistryError):
         return "missing"
+    except DigestMismatchError:
+        return "changed"
     if page.rows.num_rows == 0:
         return "missing"
     now = page.rows.to_pylist()[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from os import PathLike, fspath
@@ -21,6 +23,7 @@ from refscan.registry.current import current_run
 from refscan.registry.draft import Draft
 from refscan.registry.entry import Entry, find_entry_by_uri, is_entry_uri
 from refscan.registry.staging import Staging, StagingSource
+from refscan.registry.text import check_text
 from refscan.scan.entries import Placement, check_name
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
 from refscan.scan.pipeline import Scan
@@ -62,10 +65,6 @@ class Artifact:
         description: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        if not _NAME.fullmatch(name):
-            raise ArtifactError(f"{name!r} cannot name an artifact; use letters, digits, '.', '-' and '_'")
-        if not type.strip() or type != type.strip():
-            raise ArtifactError(f"{type!r} cannot be a type; use a word such as 'dataset' or 'model'")
         self.name = name
         self.type = type
         self.description = description
@@ -75,7 +74,23 @@ class Artifact:
         self.staging = Staging(self._run.registry.store.staging() if self._run is not None else None)
         self._sealed = False
         self._additions = 0
+        self.writing = threading.Lock()
+        """Held while a run stores the draft: it may be logged again before that has ended."""
+        self.check()
         self.metadata_json()
+
+    def check(self) -> None:
+        """Make sure that a registry can hold its name, type and description.
+
+        Raises:
+            ArtifactError: It cannot.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise ArtifactError(f"{self.name!r} cannot name an artifact; use letters, digits, '.', '-' and '_'")
+        if not self.type.strip() or self.type != self.type.strip():
+            raise ArtifactError(f"{self.type!r} cannot be a type; use a word such as 'dataset' or 'model'")
+        for text in (self.type, self.description or ""):
+            check_text(text)
 
     def metadata_json(self) -> str:
         """Return the metadata as JSON.
@@ -289,6 +304,11 @@ def _without_refs(entries: pa.RecordBatch) -> pa.RecordBatch:
 
 def _location_of(path: str | PathLike[str]) -> Location:
     absolute = str(Path(path).absolute())
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(absolute).decode("utf-8", "backslashreplace")
+        raise InvalidPathError(f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it") from None
     return Location("file", "", absolute.lstrip("/"))
 
 

@@ -18,6 +18,7 @@ from refscan.registry.tables import alias, artifact, edge, metadata, project, ru
 
 __all__ = ["Catalog", "Outcome", "Proposal", "Record"]
 
+_LARGEST = 2**63 - 1  # what a column holds
 _BUSY_TIMEOUT = 60_000  # milliseconds that a transaction waits for another process's
 
 
@@ -118,6 +119,8 @@ class Catalog:
             raise StoreError(f"the registry {self.path}: {error.orig}") from error
         except sql.exc.DatabaseError as error:
             raise StoreError(f"the registry {self.path} cannot be used: {error.orig}") from error
+        except UnicodeEncodeError as error:
+            raise ArtifactError(f"{error.object!r} is not valid UTF-8, so no registry can hold it") from None
 
     async def start_run(self, run_id: str, project_name: str, job_type: str | None, group: str | None) -> None:
         """Note that a run began; makes its project."""
@@ -356,7 +359,7 @@ async def _find(connection: AsyncConnection, project_name: str, name: str, alias
         raise RegistryError(f"there is no artifact {project_name}/{name}; `refscan artifact ls` shows those there are")
     number: int | None
     if alias_name[:1] == "v" and alias_name[1:].isdecimal():
-        number = int(alias_name[1:])
+        number = min(int(alias_name[1:]), _LARGEST)
     else:
         aliased = sql.select(alias.c.number).where(alias.c.artifact_id == artifact_id, alias.c.alias == alias_name)
         number = (await connection.execute(aliased)).scalar_one_or_none()

@@ -71,8 +71,8 @@ class Draft:
             await self._tidy()
 
     def _check(self, runs: list[Spool]) -> None:
-        for run in runs:
-            for other in self._runs:
+        for count, run in enumerate(runs):
+            for other in (*self._runs, *runs[:count]):
                 if run.first <= other.last and other.first <= run.last:
                     overlap = max(run.first, other.first), min(run.last, other.last)
                     for _ in merge([run.between(*overlap), other.between(*overlap)]):

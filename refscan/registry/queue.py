@@ -102,10 +102,18 @@ class LogQueue(Generic[T, P, R]):
     def __len__(self) -> int:
         return len(self._uncommitted)
 
-    def put(self, asked: T) -> LogHandle[R]:
-        """Take a ticket; what is put first is committed first."""
+    def check_open(self) -> None:
+        """Make sure that tickets can still be taken.
+
+        Raises:
+            ArtifactError: The queue has ended.
+        """
         if self._ended:
             raise ArtifactError("the run is closed; log inside its `async with` block")
+
+    def put(self, asked: T) -> LogHandle[R]:
+        """Take a ticket; what is put first is committed first."""
+        self.check_open()
         ticket: _Ticket[T, P, R] = _Ticket(asked)
         self._unprepared.append(ticket)
         self._uncommitted.append(ticket)

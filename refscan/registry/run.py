@@ -23,6 +23,7 @@ from refscan.registry.catalog import Proposal
 from refscan.registry.current import enter_run, leave_run
 from refscan.registry.queue import LogHandle, LogQueue
 from refscan.registry.registry import Registry
+from refscan.registry.text import check_text
 from refscan.registry.version import Version
 from refscan.scan.pipeline import Scan
 from refscan.settings import registry_directory
@@ -61,7 +62,10 @@ def init(
 
     Raises:
         ArtifactError: A project name that cannot be used.
+        ValueError: ``queue_size`` is less than 1.
     """
+    if queue_size < 1:
+        raise ValueError(f"queue_size must be at least 1, not {queue_size}")
     if not _PROJECT.fullmatch(project):
         raise ArtifactError(f"{project!r} cannot name a project; use letters, digits, '.', '-' and '_'")
     return Run(
@@ -153,6 +157,9 @@ class Run:
         for name in names:
             if not name or _NUMBERED.fullmatch(name) or re.search(r"[/:\s\x00-\x1f]", name):
                 raise ArtifactError(f"{name!r} cannot be an alias; use a word that is not 'v' and a number")
+            check_text(name)
+        self._queue.check_open()
+        artifact.check()
         metadata = artifact.metadata_json()
         artifact.seal()
         return self._queue.put(_Asked(artifact, names, metadata, artifact.description))
@@ -205,8 +212,9 @@ class Run:
     def _write(self, artifact: Artifact) -> tuple[Index, str]:
         """Store files, segments and index; the transaction that makes them a version comes after."""
         store = self.registry.store
-        artifact.staging.move_to(store)
-        index = write_manifest(artifact.draft.batches(), store.put_segment)
+        with artifact.writing:
+            artifact.staging.move_to(store)
+            index = write_manifest(artifact.draft.batches(), store.put_segment)
         return index, store.put_index(index)
 
     async def _commit(self, proposals: Sequence[Proposal]) -> Sequence[Version | Exception]:

@@ -6,21 +6,17 @@ import base64
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import uuid
 import weakref
 from pathlib import Path
 
-from anyio import from_thread
-
-from refscan.errors import ArtifactError, StoreError
+from refscan.errors import ArtifactError
 from refscan.registry.store import LocalStore
-from refscan.sources.local import Facts, LocalSource
+from refscan.sources.local import LocalSource
+from refscan.sources.local.files import Facts, copy_file
 
 __all__ = ["Staging", "StagingSource"]
-
-_READ_SIZE = 1 << 20
 
 
 class Staging:
@@ -89,44 +85,7 @@ class StagingSource(LocalSource):
     def read_facts(self, path: str) -> Facts | None:
         """Copy a file while hashing it; ``None`` for what is no regular file."""
         copy = self._staging.new()
-        try:
-            for _ in range(3):
-                facts = _copy(path, copy)
-                if facts is None:
-                    return None
-                if facts.stable:
-                    copy.replace(self._staging.path(facts.digest))
-                    return Facts(facts.size, facts.modified, "md5:" + facts.digest)
-            raise StoreError(f"{path} keeps changing while it is copied; add it once it is written")
-        finally:
-            copy.unlink(missing_ok=True)
-
-
-class _Copied:
-    __slots__ = ("digest", "modified", "size", "stable")
-
-    def __init__(self, before: os.stat_result, now: os.stat_result, size: int, digest: bytes) -> None:
-        self.size = size
-        self.modified = now.st_mtime_ns
-        self.digest = base64.b64encode(digest).decode()
-        self.stable = (before.st_size, before.st_mtime_ns) == (
-            now.st_size,
-            now.st_mtime_ns,
-        ) and size == now.st_size
-
-
-def _copy(path: str, copy: Path) -> _Copied | None:
-    # Without O_NONBLOCK, opening a pipe would wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as source:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            return None
-        digest, size = hashlib.md5(usedforsecurity=False), 0
-        with copy.open("wb", buffering=0) as target:
-            while chunk := source.read(_READ_SIZE):
-                digest.update(chunk)
-                target.write(chunk)
-                size += len(chunk)
-                from_thread.check_cancelled()
-        return _Copied(before, os.fstat(descriptor), size, digest.digest())
+        facts = copy_file(path, copy)
+        if facts is not None and facts.md5 is not None:
+            copy.replace(self._staging.path(facts.md5))
+        return facts

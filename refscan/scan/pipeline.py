@@ -135,7 +135,8 @@ class Scan:
         except BaseException:
             self._send.close()
             self._receive.close()
-            await self._exit.aclose()
+            with anyio.CancelScope(shield=True):
+                await self._exit.aclose()
             raise
         await self._group.__aenter__()
         self._group.start_soon(self._run)
@@ -150,6 +151,7 @@ class Scan:
         try:
             await self._group.__aexit__(None, None, None)
         finally:
+            self._send.close()
             with anyio.CancelScope(shield=True):
                 await self._exit.aclose()
 
@@ -162,6 +164,9 @@ class Scan:
         except anyio.EndOfStream:
             if self._error is not None:
                 raise self._error from None
+            if self._receipt is None:
+                # It was left, perhaps by another task; that must not look like the end of the listing.
+                raise anyio.ClosedResourceError from None
             raise StopAsyncIteration from None
 
     async def _run(self) -> None:
@@ -203,27 +208,30 @@ class Scan:
     async def _list(self, key_range: KeyRange) -> None:
         """List one range to its end, or to where it was split."""
         start = reached = key_range.after
+        seen = ""
         token: str | None = None
         while True:
+            by_token = self._by_token
             until = self._ledger.until(start)
             self.listing += 1
             try:
                 page = await self.source.list_page(
                     self.found.prefix,
-                    after="" if self._by_token else reached,
+                    after="" if by_token else reached,
                     until=until,
-                    token=token if self._by_token else None,
+                    token=token if by_token else None,
                 )
             finally:
                 self.listing -= 1
             try:
-                check_order(page.rows, "" if self._by_token else reached, self.location.uri)
+                check_order(page.rows, seen if by_token else reached, self.location.uri)
             except ListingOrderError:
-                if self._by_token:
+                if by_token:
                     raise
                 # It does not begin behind a key, so its own tokens must lead through it, from the beginning.
-                self._by_token, token = True, None
+                self._by_token, token, seen = True, None, ""
                 continue
+            seen = page.rows.column("key")[-1].as_py() if page.rows.num_rows else seen
             # The bound may have been lowered while the page was under way.
             until = self._ledger.until(start)
             rows, markers = drop_folder_markers(trim(page.rows, reached, until))
@@ -231,18 +239,17 @@ class Scan:
             self._skipped["folder_marker"] += markers
             self._count(rows.num_rows)
             await self._buffers[start].put(Listed(rows, page.complete))
-            token = page.token
             following = page.next_after
             if following is None or (until is not None and following >= until):
                 self._ledger.finish(start, rows.num_rows)
                 self._buffers[start].end()
                 return
-            if self._by_token:
-                reached = max(reached, rows.column("key")[-1].as_py() if rows.num_rows else reached)
-            elif following <= reached:
-                raise ListingOrderError(f"{self.location.uri}: the listing stands still at {reached!r}")
-            else:
-                reached = following
+            if page.token in {None, token} if by_token else following <= reached:
+                raise ListingOrderError(
+                    f"{self.location.uri}: the listing stands still at {reached!r}", uri=self.location.uri
+                )
+            token = page.token
+            reached = max(reached, seen) if by_token else following
             self._ledger.advance(start, reached, rows.num_rows)
 
     def _count(self, rows: int) -> None:
@@ -277,8 +284,12 @@ class Scan:
         if page.complete:
             return page
         answer = await self.source.stat(page.rows.column("key").to_pylist())
+        rows, markers = drop_folder_markers(answer.rows)
         self._skipped.update(answer.skipped)
-        return Listed(answer.rows, complete=True)
+        self._skipped["folder_marker"] += markers
+        # What was listed and is not there, the source may leave uncounted.
+        self._skipped["vanished"] += page.rows.num_rows - answer.rows.num_rows - sum(answer.skipped.values())
+        return Listed(rows, complete=True)
 
     async def _emit(self, page: Listed) -> None:
         rows = page.rows

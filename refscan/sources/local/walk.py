@@ -1,0 +1,97 @@
+"""The keys below a folder, in the order of whole keys."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from refscan.errors import InvalidPathError
+from refscan.sources.local.errors import translated
+from refscan.uri import quote_file_key
+
+__all__ = ["Walk"]
+
+
+class Walk:
+    """The keys below a prefix in ascending order, a page at a time.
+
+    A folder sorts by its name with a ``/`` behind it, which makes the order of a walk the order of whole keys.
+    """
+
+    def __init__(self, root: str, prefix: str, after: str) -> None:
+        self.skipped: Counter[str] = Counter()
+        self.folders = 0
+        self._root = root
+        self._prefix = prefix
+        self._after = after
+        self._start = prefix[: prefix.rfind("/") + 1]
+        self._keys = self._below(self._start)
+
+    def take(self, count: int) -> list[str]:
+        """Return the next keys, at most ``count``."""
+        return list(islice(self._keys, count))
+
+    def _below(self, folder: str) -> Iterator[str]:
+        for name in self._names(folder):
+            key = folder + name
+            if not (key.startswith(self._prefix) or self._prefix.startswith(key)):
+                continue
+            if name.endswith("/"):
+                if key > self._after or self._after.startswith(key):
+                    yield from self._below(key)
+            elif key > self._after and key.startswith(self._prefix):
+                yield key
+
+    def _names(self, folder: str) -> list[str]:
+        path = self._root + folder
+        self.folders += 1
+        names: list[str] = []
+        with translated("file://" + quote_file_key(path)):
+            try:
+                entries = os.scandir(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self.skipped["vanished"] += folder != self._start
+                return names
+            with entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        names.append(entry.name + "/")
+                    elif reason := _reason_to_skip(entry):
+                        self.skipped[reason] += 1
+                    else:
+                        names.append(entry.name)
+        try:
+            "".join(names).encode()
+        except UnicodeEncodeError:
+            raise _not_utf8(path, names) from None
+        names.sort()
+        return names
+
+
+def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
+    try:
+        if entry.is_file():
+            return None
+        if not entry.is_symlink():
+            return "not_a_file"
+        return "link_to_folder" if entry.is_dir() else "not_a_file" if os.path.exists(entry) else "dangling_link"
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return "dangling_link"
+
+
+def _not_utf8(folder: str, names: list[str]) -> InvalidPathError:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(folder + name.rstrip("/")).decode("utf-8", "backslashreplace")
+            return InvalidPathError(
+                f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it",
+                uri=f"file://{shown}",
+            )
+    raise AssertionError(names)
