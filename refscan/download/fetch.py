@@ -202,7 +202,7 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
         async with anyio.create_task_group() as group:
             for start in range(0, size, PART_SIZE):
                 group.start_soon(fetch_part, start)
-    except* Exception as errors:
+    except* Exception as errors:  # noqa: BLE001  raised again, by itself
         raise _first(errors) from None
     return size
 

@@ -67,8 +67,8 @@ class Staging:
         if self._moved_to not in (None, store.root):
             raise ArtifactError(f"its files were stored in the registry {self._moved_to}; add them to a new Artifact")
         self._moved_to = store.root
-        for path in sorted(self._folder.iterdir()):
-            store.put_file(path, base64.b64encode(bytes.fromhex(path.name)).decode())
+        paths = [path for path in self._folder.iterdir() if not path.name.startswith("new-")]
+        store.put_files((path, base64.b64encode(bytes.fromhex(path.name)).decode()) for path in paths)
 
 
 class StagingSource(LocalSource):
