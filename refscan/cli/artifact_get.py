@@ -26,7 +26,7 @@ def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
 
 async def _run(arguments: argparse.Namespace) -> int:
     version = await find_version(arguments.name, arguments.registry, type_name=arguments.type)
-    async with Progress():
+    async with Progress() as progress:
         report = await version.fetch(
             arguments.root,
             path_prefix=arguments.path_prefix,

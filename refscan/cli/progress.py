@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from refscan.cli.sizes import human_size
+
 if TYPE_CHECKING:
+    from refscan.download.fetch import Downloaded
     from refscan.scan.pipeline import Scan
 
 __all__ = ["Progress"]
@@ -18,10 +21,11 @@ _INTERVAL = 0.2  # seconds
 
 
 class Progress:
-    """Shows objects, rate, requests and concurrency of the scans it is told of, while its block runs."""
+    """Shows objects, rate, requests and concurrency of what it is told of, while its block runs."""
 
     def __init__(self) -> None:
         self._scans: list[Scan] = []
+        self._downloads: list[Downloaded] = []
         self._tasks = anyio.create_task_group()
         self._started = time.monotonic()
         self._shown = sys.stderr.isatty()
@@ -29,6 +33,10 @@ class Progress:
     def watch(self, scan: Scan) -> None:
         """Count this scan in."""
         self._scans.append(scan)
+
+    def watch_download(self, download: Downloaded) -> None:
+        """Count this download in."""
+        self._downloads.append(download)
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -50,8 +58,12 @@ class Progress:
             await anyio.sleep(_INTERVAL)
 
     def _line(self) -> str:
+        seconds = max(time.monotonic() - self._started, 0.001)
+        if self._downloads:
+            files = sum(download.fetched + download.kept for download in self._downloads)
+            size = sum(download.bytes for download in self._downloads)
+            return f"{files:,} files, {human_size(size)}, {human_size(int(size / seconds))}/s"
         objects = sum(scan.objects for scan in self._scans)
         requests = sum(scan.source.requests for scan in self._scans)
         concurrency = sum(scan.concurrency for scan in self._scans)
-        rate = objects / max(time.monotonic() - self._started, 0.001)
-        return f"{objects:,} objects, {rate:,.0f}/s, {requests:,} requests, {concurrency} at once"
+        return f"{objects:,} objects, {objects / seconds:,.0f}/s, {requests:,} requests, {concurrency} at once"

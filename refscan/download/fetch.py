@@ -59,14 +59,14 @@ class Downloaded:
 
 
 async def download(
-    batches: Callable[[], Iterable[pa.RecordBatch]], root: Path, resolver: Resolver, *, allow_missing: bool
-) -> Downloaded:
-    """Copy the entries below ``root``; every path is checked before anything is fetched.
+    batches: Callable[[], Iterable[pa.RecordBatch]], resolver: Resolver, report: Downloaded, *, allow_missing: bool
+) -> None:
+    """Copy the entries below ``report.directory``; every path is checked before anything is fetched.
 
     Args:
         batches: Begins to yield rows of ``MANIFEST_SCHEMA`` in path order.
-        root: The directory; made if it is not there.
         resolver: Finds the objects; closed at the end.
+        report: Names the directory, which is made if it is not there, and counts what is done.
         allow_missing: Leave out objects that are not there, and entries that are only tracked.
 
     Raises:
@@ -76,7 +76,7 @@ async def download(
         ObjectNotFoundError: An object is not there.
     """
     await to_thread.run_sync(check_paths, batches)
-    report = Downloaded(root)
+    root = report.directory
     await to_thread.run_sync(_make_root, root)
     real_root = os.path.realpath(root)
     slots = anyio.Semaphore(_CONCURRENCY)
@@ -99,7 +99,6 @@ async def download(
                     group.start_soon(fetch_one, row)
     except* Exception as errors:  # noqa: BLE001  raised again
         raise _first(errors) from None
-    return report
 
 
 def _make_root(root: Path) -> None:

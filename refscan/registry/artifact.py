@@ -114,6 +114,7 @@ class Artifact:
                 f"{self.name!r} is still being filled; await its add_reference and add_file calls first"
             )
         self._sealed = True
+        self.draft.seal()
 
     async def add_reference(
         self,
@@ -304,6 +305,11 @@ def _without_refs(entries: pa.RecordBatch) -> pa.RecordBatch:
 
 def _location_of(path: str | PathLike[str]) -> Location:
     absolute = str(Path(path).absolute())
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(absolute).decode("utf-8", "backslashreplace")
+        raise InvalidPathError(f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it") from None
     try:
         absolute.encode()
     except UnicodeEncodeError:

@@ -19,6 +19,7 @@ from refscan.registry.tables import alias, artifact, edge, metadata, project, ru
 __all__ = ["Catalog", "Outcome", "Proposal", "Record"]
 
 _LARGEST = 2**63 - 1  # what a column holds
+_FORMAT = 1
 _BUSY_TIMEOUT = 60_000  # milliseconds that a transaction waits for another process's
 
 
@@ -100,7 +101,12 @@ class Catalog:
         sql.event.listen(engine.sync_engine, "begin", _begin)
         self._engine = engine
         async with self._begin() as connection:
-            await connection.run_sync(metadata.create_all)
+            found = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
+            if found > _FORMAT:
+                raise StoreError(f"the registry {self.path} was written by a later release; upgrade refscan")
+            if found < _FORMAT:
+                await connection.run_sync(metadata.create_all)
+                await connection.exec_driver_sql(f"PRAGMA user_version={_FORMAT}")
 
     async def close(self) -> None:
         """Close the database."""

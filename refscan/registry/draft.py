@@ -93,10 +93,13 @@ class Draft:
         run.seal()
         return run
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield all entries in path order; may be called again."""
+    def seal(self) -> None:
+        """End adding; needed before reading."""
         if self._loose:
             self._runs.append(self._take_loose())
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield all entries in path order; may be called again, and by several threads at once."""
         return merge(self._runs)
 
     def close(self) -> None:

@@ -78,7 +78,16 @@ def init(
 
 
 class Run:
-    """One run of a project; made by ``refscan.init``."""
+    """One run of a project; made by ``refscan.init``.
+
+    Attributes:
+        id: Its name in the registry.
+        project: The project it belongs to.
+        job_type: What kind of run it is.
+        group: The group of runs it belongs to.
+        registry: Where it logs to.
+        on_scan: Called with each scan that artifacts made in this run begin, to watch it.
+    """
 
     def __init__(
         self, project: str, *, job_type: str | None, group: str | None, registry: Registry, queue_size: int

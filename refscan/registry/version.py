@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
@@ -161,16 +161,23 @@ class Version:
         *,
         path_prefix: str | None = None,
         allow_missing_references: bool = False,
+        on_start: Callable[[Downloaded], None] | None = None,
     ) -> Downloaded:
-        """Do as ``download`` does, and tell what was done."""
-        directory = Path("artifacts") / self.name if root is None else Path(root)
+        """Do as ``download`` does, and tell what was done.
+
+        ``on_start`` gets the report as the download begins; it counts up while files arrive.
+        """
+        report = Downloaded(Path("artifacts") / self.name if root is None else Path(root))
+        if on_start is not None:
+            on_start(report)
         index, store = self.index, self.store
-        return await download(
+        await download(
             lambda: read_manifest(index, store.segment_path, prefix=path_prefix or ""),
-            directory,
             self._resolver(),
+            report,
             allow_missing=allow_missing_references,
         )
+        return report
 
     async def verify(self) -> Verification:
         """Check which references still resolve to what was recorded.
