@@ -31,6 +31,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             arguments.root,
             path_prefix=arguments.path_prefix,
             allow_missing_references=arguments.allow_missing,
+            on_start=progress.watch_download,
         )
     missing = f", {report.missing:,} missing" if report.missing else ""
     print(

@@ -310,11 +310,6 @@ def _location_of(path: str | PathLike[str]) -> Location:
     except UnicodeEncodeError:
         shown = os.fsencode(absolute).decode("utf-8", "backslashreplace")
         raise InvalidPathError(f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it") from None
-    try:
-        absolute.encode()
-    except UnicodeEncodeError:
-        shown = os.fsencode(absolute).decode("utf-8", "backslashreplace")
-        raise InvalidPathError(f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it") from None
     return Location("file", "", absolute.lstrip("/"))
 
 
