@@ -7,7 +7,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import threading
 import uuid
 import weakref
 from pathlib import Path
@@ -31,7 +30,6 @@ class Staging:
         self._parent = parent
         self._folder: Path | None = None
         self._moved_to: Path | None = None
-        self._moving = threading.Lock()
         self._remove: weakref.finalize[..., Staging] | None = None
 
     @property
@@ -66,14 +64,10 @@ class Staging:
         """
         if self._folder is None:
             return
-        with self._moving:
-            self._move_to(self._folder, store)
-
-    def _move_to(self, folder: Path, store: LocalStore) -> None:
         if self._moved_to not in (None, store.root):
             raise ArtifactError(f"its files were stored in the registry {self._moved_to}; add them to a new Artifact")
         self._moved_to = store.root
-        paths = [path for path in folder.iterdir() if not path.name.startswith("new-")]
+        paths = [path for path in self._folder.iterdir() if not path.name.startswith("new-")]
         store.put_files((path, base64.b64encode(bytes.fromhex(path.name)).decode()) for path in paths)
 
 
