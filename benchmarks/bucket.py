@@ -43,9 +43,9 @@ class Rendered:
         parts = [entry.encode() for entry in entries]
         return cls(b"".join(parts), list(itertools.accumulate(map(len, parts), initial=0)))
 
-    def cut(self, first: int, last: int) -> bytes:
+    def cut(self, first: int, last: int) -> memoryview:
         """Return the entries from ``first`` to ``last``, without that one."""
-        return self.blob[self.starts[first] : self.starts[last]]
+        return memoryview(self.blob)[self.starts[first] : self.starts[last]]
 
 
 class Bucket:
@@ -61,9 +61,7 @@ class Bucket:
         rows = [(key, self.row(key)) for key in self.keys]
         # ListObjectsV2 leaves the owner out, the older ListObjects and ListObjectVersions have it.
         self.objects = Rendered.of(f"<Contents>{_facts(k, r)}{_class()}</Contents>" for k, r in rows)
-        self.objects_v1 = Rendered.of(
-            f"<Contents>{_facts(k, r)}{_OWNER}{_class()}</Contents>" for k, r in rows
-        )
+        self.objects_v1 = Rendered.of(f"<Contents>{_facts(k, r)}{_OWNER}{_class()}</Contents>" for k, r in rows)
         self.object_versions = Rendered.of(
             f"<Version>{_facts(k, r, pin=True)}{_OWNER}{_class()}</Version>" for k, r in rows
         )

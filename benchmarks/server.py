@@ -1,6 +1,6 @@
 """A listing server: S3's listings and HEADs over raw HTTP/1.1, fast enough never to be the limit.
 
-``python benchmarks/server.py --objects 100000`` prints its port and serves until it is stopped. It answers for
+``python benchmarks/server.py --objects 100000`` prints its port and serves until stopped. It answers for
 any bucket name. ``GET /_requests`` tells how many requests came since it was last asked.
 """
 
@@ -93,9 +93,7 @@ class Store:
     def _list_objects_v1(self, name: str, asked: dict[str, str]) -> bytes:
         marker = asked.get("marker", "")
         page, _, _, truncated = self._page(self.bucket.objects_v1, asked, marker)
-        head = (
-            _element("Name", name) + _element("Prefix", asked.get("prefix", "")) + _element("Marker", marker)
-        )
+        head = _element("Name", name) + _element("Prefix", asked.get("prefix", "")) + _element("Marker", marker)
         return _listing("ListBucketResult", head, asked, page, truncated=truncated)
 
     def _list_versions(self, name: str, asked: dict[str, str]) -> bytes:
@@ -113,7 +111,7 @@ class Store:
         )
         return _listing("ListVersionsResult", head, asked, page, truncated=truncated)
 
-    def _page(self, entries: Rendered, asked: dict[str, str], after: str) -> tuple[bytes, int, int, bool]:
+    def _page(self, entries: Rendered, asked: dict[str, str], after: str) -> tuple[memoryview, int, int, bool]:
         first, end = self.bucket.window(asked.get("prefix", ""), after)
         last = min(end, first + _max_keys(asked))
         return entries.cut(first, last), first, last, first < last < end
@@ -130,13 +128,13 @@ def _element(name: str, value: str | None) -> str:
     return f"<{name}>{quote(value, safe='/=')}</{name}>" if value else f"<{name}></{name}>"
 
 
-def _listing(root: str, head: str, asked: dict[str, str], page: bytes, *, truncated: bool) -> bytes:
+def _listing(root: str, head: str, asked: dict[str, str], page: memoryview, *, truncated: bool) -> bytes:
     encoding = "<EncodingType>url</EncodingType>" if asked.get("encoding-type") == "url" else ""
     begin = (
         f"{_XML}<{root} {_NAMESPACE}>{head}<MaxKeys>{_max_keys(asked)}</MaxKeys>{encoding}"
         f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
     )
-    return _response("200 OK", b"".join((begin.encode(), page, f"</{root}>".encode())))
+    return _response("200 OK", begin.encode(), page, f"</{root}>".encode())
 
 
 def _document(root: str, inner: str) -> bytes:
@@ -150,8 +148,7 @@ def _error(status: str, code: str) -> bytes:
 
 def _response(
     status: str,
-    body: bytes = b"",
-    *,
+    *body: bytes | memoryview,
     kind: str = "application/xml",
     length: int | None = None,
     more: str = "",
@@ -159,9 +156,9 @@ def _response(
     head = (
         f"HTTP/1.1 {status}\r\nx-amz-id-2: b2c1d0\r\nx-amz-request-id: 7A6B5C4D3E2F1A0B\r\n"
         f"Date: Sat, 01 Nov 2025 00:00:00 GMT\r\n{more}Content-Type: {kind}\r\nServer: AmazonS3\r\n"
-        f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
+        f"Content-Length: {sum(map(len, body)) if length is None else length}\r\n\r\n"
     )
-    return head.encode() + body
+    return b"".join((head.encode(), *body))
 
 
 class Protocol(asyncio.Protocol):

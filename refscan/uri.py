@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from refscan.errors import InvalidURIError
 
@@ -18,6 +18,9 @@ __all__ = ["Location", "parse", "parse_ref", "quote_file_key", "redact", "scheme
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _VERSION_ID = re.compile(r"(.*)\?versionId=([^?&#/\s]*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_QUERY = re.compile(r"([^?#]*)(.*)", re.DOTALL)
+_PARAMETER = re.compile(r"([?#&])([^?#&]*)")
+_LOGIN = re.compile(r"(?<=//)[^/?#]*@|[^/?#]*:[^/?#]*@")
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 # Query parameters that sign a request or carry a key: AWS and Google signatures (versions 2 and 4), CloudFront,
@@ -180,7 +183,8 @@ def _http(scheme: str, rest: str, uri: str) -> Location:
 def _file_key(rest: str, uri: str) -> str:
     host, slash, path = rest.partition("/")
     if host not in ("", "localhost") or not slash:
-        raise InvalidURIError(f"{uri!r} is not absolute; a file URI has three slashes: file:///PATH", uri=uri)
+        shown = redact(uri)
+        raise InvalidURIError(f"{shown!r} is not absolute; a file URI has three slashes: file:///PATH", uri=shown)
     try:
         key = _ESCAPE.sub(lambda match: unquote_to_bytes(match[0]).decode(), path)
     except UnicodeDecodeError:
@@ -205,32 +209,30 @@ def redact(uri: str) -> str:
     match = _SCHEME.fullmatch(uri)
     if match is None:
         # Not a URI, yet it may be one with a typing error, and then its secrets are secrets too.
-        return re.sub(r"//[^/?#@]*@", "//", uri).partition("?")[0] if "@" in uri or "?" in uri else uri
+        return _without_secret_parameters(_LOGIN.sub("", uri))
     scheme = match[1].lower()
-    if scheme == "file":
-        return uri
     authority, tail = re.fullmatch(r"([^/?#]*)(.*)", match[2], re.DOTALL).groups()  # type: ignore[union-attr]
     userinfo, at, host = authority.rpartition("@")
     if at:
-        user, colon, _ = userinfo.partition(":")
-        keeps_user = colon and user and scheme not in ("http", "https", "s3", "gs")
+        user = userinfo.partition(":")[0]
+        # A token may stand as the user of HTTP (git+https too); elsewhere it is part of the place: ssh, abfss.
+        keeps_user = user and "http" not in scheme and scheme not in ("s3", "gs")
         authority = f"{user}@{host}" if keeps_user else host
-    if scheme not in ("s3", "gs", "memory"):
+    if scheme not in ("s3", "gs", "memory", "file"):
         tail = _without_secret_parameters(tail)
     return f"{match[1]}://{authority}{tail}"
 
 
 def _without_secret_parameters(tail: str) -> str:
-    path, question, rest = tail.partition("?")
-    if not question:
-        return tail
-    query, hash_mark, fragment = rest.partition("#")
-    parts = query.split("&")
-    names = [part.partition("=")[0].lower() for part in parts]
+    path, parameters = _QUERY.fullmatch(tail).groups()  # type: ignore[union-attr]
+    found = _PARAMETER.findall(parameters)
+    names = [unquote(text.partition("=")[0]).lower() for _, text in found]
     signed = not _SIGNATURE_NAMES.isdisjoint(names)
-    kept = [
-        part
-        for part, name in zip(parts, names, strict=True)
-        if not (name in _SECRET_NAMES or name.startswith(_SECRET_PREFIXES) or (signed and name in _BESIDE_A_SIGNATURE))
-    ]
-    return path + ("?" + "&".join(kept) if kept else "") + hash_mark + fragment
+    kept, opening = path, ""
+    for (mark, text), name in zip(found, names, strict=True):
+        opening = mark if mark != "&" else opening
+        if name in _SECRET_NAMES or name.startswith(_SECRET_PREFIXES) or (signed and name in _BESIDE_A_SIGNATURE):
+            continue
+        kept += (opening or mark) + text
+        opening = ""
+    return kept

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from refscan.errors import ArtifactError, RefscanError, RegistryError, StoreError
 from refscan.registry.tables import alias, artifact, edge, metadata, project, run, version
+from refscan.registry.uncancelled import to_its_end
 
 __all__ = ["Catalog", "Outcome", "Proposal", "Record"]
 
@@ -76,7 +79,7 @@ class Catalog:
     """The tables, behind SQLAlchemy's async engine.
 
     Every transaction takes the write lock as it begins, so that what it read holds until it commits: two processes
-    that log one artifact get consecutive numbers.
+    that log one artifact get consecutive numbers. None is cut in half by cancelling.
 
     Args:
         path: The SQLite file.
@@ -86,6 +89,7 @@ class Catalog:
         self.path = path
         self._engine: AsyncEngine | None = None
 
+    @to_its_end
     async def open(self) -> None:
         """Open the database, and make the tables if there are none."""
         if self._engine is not None:
@@ -108,6 +112,7 @@ class Catalog:
                 await connection.run_sync(metadata.create_all)
                 await connection.exec_driver_sql(f"PRAGMA user_version={_FORMAT}")
 
+    @to_its_end
     async def close(self) -> None:
         """Close the database."""
         if self._engine is not None:
@@ -128,6 +133,7 @@ class Catalog:
         except UnicodeEncodeError as error:
             raise ArtifactError(f"{error.object!r} is not valid UTF-8, so no registry can hold it") from None
 
+    @to_its_end
     async def start_run(self, run_id: str, project_name: str, job_type: str | None, group: str | None) -> None:
         """Note that a run began; makes its project."""
         async with self._begin() as connection:
@@ -143,6 +149,7 @@ class Catalog:
                 )
             )
 
+    @to_its_end
     async def end_run(self, run_id: str, state: str) -> None:
         """Note that a run ended: ``finished`` or ``failed``."""
         async with self._begin() as connection:
@@ -150,6 +157,7 @@ class Catalog:
                 run.update().where(run.c.id == run_id).values(state=state, ended_at=datetime.now(UTC))
             )
 
+    @to_its_end
     async def commit(self, proposals: Sequence[Proposal]) -> list[Outcome]:
         """Give each proposal its version, in order, in one transaction.
 
@@ -189,6 +197,7 @@ class Catalog:
             for proposal, state, number, created in outcomes
         ]
 
+    @to_its_end
     async def find(self, project_name: str, name: str, alias_name: str) -> Record:
         """Return the version that an alias, or ``v`` and a number, means.
 
@@ -198,18 +207,21 @@ class Catalog:
         async with self._begin() as connection:
             return await _find(connection, project_name, name, alias_name)
 
+    @to_its_end
     async def use(self, run_id: str, record: Record) -> None:
         """Note that a run has a version as its input."""
         async with self._begin() as connection:
             row = _edge_row(run_id, record.artifact_id, record.number, "used", datetime.now(UTC))
             await connection.execute(edge.insert(), [row])
 
+    @to_its_end
     async def type_of(self, project_name: str, name: str) -> str | None:
         """Return an artifact's type, or ``None`` if there is no such artifact."""
         query = sql.select(artifact.c.type).join(project).where(project.c.name == project_name, artifact.c.name == name)
         async with self._begin() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
+    @to_its_end
     async def newest(self, project_name: str | None, type_name: str | None) -> list[Record]:
         """Return the newest version of each artifact, by project and name."""
         newest = (
@@ -232,6 +244,7 @@ class Catalog:
             records = await _records(connection, keys)
         return [records[key] for key in keys]
 
+    @to_its_end
     async def lineage(self, run_id: str) -> list[tuple[str, Record]]:
         """Return what a run used and logged, in the order in which it did: ``("used" | "logged", version)``."""
         query = (
@@ -259,14 +272,25 @@ def _prepare_connection(connection: Any, _: object) -> None:
     # The driver must not begin transactions of its own: `_begin` does.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={_BUSY_TIMEOUT}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT}")
+    _use_wal(cursor)
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Switch to the write-ahead log; SQLite does not wait by itself while another process does the same."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT / 1_000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

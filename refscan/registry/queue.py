@@ -176,7 +176,9 @@ class LogQueue(Generic[T, P, R]):
             with anyio.move_on_after(_GATHERING):
                 for ticket in list(islice(self._uncommitted, 1, _MOST_AT_ONCE)):
                     await ticket.ready.wait()
-            await self._commit_ready()
+            # Once committed, handles must say so.
+            with anyio.CancelScope(shield=True):
+                await self._commit_ready()
             self._wake()
 
     async def _commit_ready(self) -> None:

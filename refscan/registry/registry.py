@@ -24,7 +24,11 @@ class Registry:
         self.store = LocalStore(directory)
 
     async def __aenter__(self) -> Self:
-        await self.catalog.open()
+        try:
+            await self.catalog.open()
+        except BaseException:
+            await self.catalog.close()
+            raise
         self.store.remove_stale()
         return self
 
