@@ -100,7 +100,7 @@ def test_single_entries_and_references_mix_in_any_order(entries, random):
             source.put(f"r/{key}", key.encode())
 
         async def track(artifact, key, uri):
-            await artifact.add_reference(f"tracked://{uri}", name=f"t/{key}")
+            await artifact.add_reference(f"tracked://{uri}", name=f"t/{key.encode().hex()}")
 
         async def refer(artifact):
             await artifact.add_reference(source.base + "r/", name="m")

@@ -6,10 +6,6 @@ import refscan
 from refscan import Artifact, DigestMismatchError, InvalidURIError, ObjectNotFoundError, RegistryError
 
 
-async def log(run, artifact):
-    return await run.log_artifact(artifact)
-
-
 async def refer_to(run, uri, name=None, *, artifact_name="referring"):
     artifact = Artifact(artifact_name, type="dataset")
     assert await artifact.add_reference(uri, name) is None

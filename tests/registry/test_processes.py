@@ -67,7 +67,7 @@ def test_two_processes_get_consecutive_numbers_each_in_its_order(catalog):
 @pytest.mark.parametrize("attempt", range(3))
 def test_many_processes_may_open_a_fresh_registry_at_once(catalog, attempt):
     numbers = log_from(6, 1 + attempt)
-    assert sorted(sum(numbers, [])) == list(range(6 * (1 + attempt)))
+    assert sorted(number for own in numbers for number in own) == list(range(6 * (1 + attempt)))
     assert catalog("SELECT count(*) FROM project") == [(1,)]
     assert catalog("SELECT count(*) FROM artifact") == [(1,)]
     assert catalog("SELECT state, count(*) FROM run GROUP BY state") == [("finished", 6)]

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -209,8 +210,7 @@ async def test_links_to_files_are_followed_and_links_to_folders_are_not(artifact
 
 async def test_a_name_that_is_not_utf_8_is_refused(artifact, tmp_path):
     name = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"\xff"))
-    with open(name, "w") as file:
-        file.write("1")
+    Path(name).write_text("1")
     with pytest.raises(InvalidPathError, match="not UTF-8"):
         await artifact.add_file(name)
     with pytest.raises(InvalidPathError, match="not UTF-8"):
@@ -218,7 +218,7 @@ async def test_a_name_that_is_not_utf_8_is_refused(artifact, tmp_path):
     assert entries(artifact) == {}
 
 
-async def test_files_of_one_registry_cannot_be_logged_into_another(artifact, tmp_path, draft):
+async def test_files_of_one_registry_cannot_be_logged_into_another(tmp_path, draft):
     async with refscan.init(project="demo", registry=tmp_path / "one") as run:
         artifact = await draft(files={"f": "1"})
         await run.log_artifact(artifact)

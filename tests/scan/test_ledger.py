@@ -119,11 +119,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLedger.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 @given(st.lists(keys | st.just(""), min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_bounds_must_ascend(bounds):
     if "" not in bounds and bounds == sorted(set(bounds)):
         assert [part.after for part, _ in Ledger(bounds)] == ["", *bounds]

@@ -9,7 +9,7 @@ from refscan.errors import ListingOrderError, StoreError
 from refscan.scan.page import check_order, drop_folder_markers, trim
 from refscan.sources.source import page_rows
 
-moderate = settings(max_examples=100, deadline=None)
+moderate = settings(max_examples=100)
 
 
 def keys_of(rows) -> list[str]:

@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -54,19 +55,26 @@ def page_of(answer: Mapping[str, Any]) -> S3Page:
     """Read a listing that the client answered: from its raw body, or as far as the SDK has parsed it."""
     if BODY in answer:
         return parse_page(answer[BODY])
-    entries = answer.get("Versions", answer.get("Contents", ()))
-    entries = [entry for entry in entries if entry.get("IsLatest", True)]
+    found = [*answer.get("Versions", ()), *answer.get("Contents", ())]
+    entries = [entry for entry in found if entry.get("IsLatest", True)]
     rows = page_rows(
         key=[entry["Key"] for entry in entries],
         size=[entry.get("Size") for entry in entries],
         e_tag=[entry.get("ETag", "").strip('"') or None for entry in entries],
-        version_id=[entry.get("VersionId") for entry in entries],
+        version_id=[entry.get("VersionId") or None for entry in entries],
         last_modified=[entry.get("LastModified") for entry in entries],
-        storage_class=[entry.get("StorageClass") for entry in entries],
+        storage_class=[entry.get("StorageClass") or None for entry in entries],
     )
-    truncated = bool(answer.get("IsTruncated"))
-    next_key = answer.get("NextKeyMarker") or (entries[-1]["Key"] if entries else None)
-    return S3Page(rows, truncated, next_key if truncated else None, answer.get("NextContinuationToken"))
+    last_key = max((entry["Key"] for entry in (*found, *answer.get("DeleteMarkers", ()))), default=None)
+    try:
+        return _followed(
+            rows,
+            truncated=bool(answer.get("IsTruncated")),
+            next_key=answer.get("NextKeyMarker") or last_key,
+            token=answer.get("NextContinuationToken"),
+        )
+    except ValueError as error:
+        raise _unreadable(error) from error
 
 
 def parse_page(body: bytes) -> S3Page:
@@ -81,22 +89,37 @@ def parse_page(body: bytes) -> S3Page:
         listing = _read_regular(body) or read_listing(body)
         return _to_page(listing)
     except (ValueError, KeyError, pa.ArrowInvalid) as error:
-        raise StoreError(f"the store sent a listing that cannot be read: {error}") from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> StoreError:
+    return StoreError(f"the store sent a listing that cannot be read: {error}")
+
+
+def _followed(rows: pa.RecordBatch, *, truncated: bool, next_key: str | None, token: str | None) -> S3Page:
+    """Return a page that says how to go on behind it."""
+    if truncated and next_key is None and token is None:
+        raise ValueError("it says that there is more, and not where")
+    return S3Page(rows, truncated, next_key if truncated else None, token)
 
 
 def _read_regular(body: bytes) -> Listing | None:
     """Return the listing if all its entries look like the first one, else ``None``."""
-    name = b"Version" if b"<ListVersionsResult" in body[:512] else b"Contents"
+    versions = b"<ListVersionsResult" in body[:512]
+    name, root = (b"Version", b"</ListVersionsResult>") if versions else (b"Contents", b"</ListBucketResult>")
     begin, end = b"<" + name + b">", b"</" + name + b">"
     first = body.find(begin)
-    if first < 0:
+    # What was cut off, and what hides text from an expression: comments, sections, document types, instructions.
+    if first < 0 or not body[-64:].rstrip().endswith(root) or b"<!" in body or body.find(b"<?", 5) >= 0:
         return None
     last = body.rfind(end) + len(end)
     names, pattern = _learn(body[first : body.find(end, first) + len(end)])
     if pattern is None:
         return None
     found = pattern.findall(body, first, last)
-    if len(found) != body.count(begin):
+    # Each entry has a key; between entries that the expression knows there may be delete markers, but nothing else.
+    keys = body.count(b"</Key", first, last) - body.count(b"</DeleteMarker", first, last)
+    if len(found) != body.count(begin) or len(found) != keys:
         return None
     marks: dict[bytes, bytes] = {}
     # Delete markers may stand anywhere between the versions, the other marks only around them.
@@ -109,7 +132,7 @@ def _read_regular(body: bytes) -> Listing | None:
     if "Key" not in columns:
         return None
     # No key marker, and perhaps delete markers behind the last version: the parser finds the last key.
-    if marks.get(b"IsTruncated") == b"true" and name == b"Version" and b"NextKeyMarker" not in marks:
+    if marks.get(b"IsTruncated") == b"true" and versions and b"NextKeyMarker" not in marks:
         return None
     return Listing(
         {field: _texts(values) for field, values in columns.items()},
@@ -200,20 +223,29 @@ def _to_page(listing: Listing) -> S3Page:
         size=_filled(column("Size")).cast(pa.int64()),
         e_tag=_filled(e_tags),
         version_id=_filled(column("VersionId")),
-        last_modified=_filled(column("LastModified")).cast(PAGE_SCHEMA.field("last_modified").type),
+        last_modified=_times(_filled(column("LastModified"))),
         storage_class=_filled(column("StorageClass")),
     )
     if "IsLatest" in columns:
-        latest = pc.equal(column("IsLatest"), "true")
+        latest = pc.not_equal(column("IsLatest"), "false")
         if not pc.all(latest).as_py():
             rows = rows.filter(latest)
-    return S3Page(rows, truncated, next_key if truncated else None, marks.get("NextContinuationToken"))
+    return _followed(rows, truncated=truncated, next_key=next_key, token=marks.get("NextContinuationToken"))
 
 
 def _filled(column: pa.Array) -> pa.Array:
     """Make empty texts null."""
     empty = pc.equal(column, "")
     return pc.if_else(empty, pa.scalar(None, pa.string()), column) if pc.any(empty).as_py() else column
+
+
+def _times(texts: pa.Array) -> pa.Array:
+    kind = PAGE_SCHEMA.field("last_modified").type
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:  # nanoseconds, or no time zone: not as S3 has it, but stores do it
+        times = [datetime.fromisoformat(text) if text else None for text in texts.to_pylist()]
+        return pa.array([time and (time if time.tzinfo else time.replace(tzinfo=UTC)) for time in times], kind)
 
 
 def _decode(key: str) -> str:
