@@ -19,6 +19,8 @@ Each error carries the URI it is about in ``uri`` (``None`` where there is none)
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "AccessDeniedError",
     "ArtifactError",
@@ -36,16 +38,20 @@ __all__ = [
 ]
 
 
+# A key may hold them, and then they would break the line, or steer the terminal that shows it.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class RefscanError(Exception):
     """Root of all errors that refscan raises on purpose.
 
     Args:
-        message: One line that says what happened and what to do.
+        message: One line that says what happened and what to do; control characters in it are escaped.
         uri: The URI it is about, already free of secrets.
     """
 
     def __init__(self, message: str, *, uri: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(_CONTROL.sub(lambda match: ascii(match[0])[1:-1], message))
         self.uri = uri
 
 

@@ -29,3 +29,10 @@ def test_each_carries_its_message_and_uri(error):
     assert str(error("one line")) == "one line"
     assert error("one line").uri is None
     assert error("one line", uri="s3://b/k").uri == "s3://b/k"
+
+
+@pytest.mark.parametrize("error", LEAVES, ids=lambda error: error.__name__)
+def test_a_key_cannot_break_the_line(error):
+    raised = error("s3://b/a\nb\x1b[2J\x85\u2028é\\: gone", uri="s3://b/a\nb")
+    assert str(raised) == "s3://b/a\\nb\\x1b[2J\\x85\\u2028é\\: gone"
+    assert raised.uri == "s3://b/a\nb"

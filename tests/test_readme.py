@@ -42,9 +42,9 @@ def test_the_scan_example_runs(tmp_path):
 
 
 def test_the_first_line_makes_a_version(tmp_path):
-    line = re.search(r"```sh\npip install \. && (.*)\n```", README.read_text())
-    assert line
-    command = line[1].replace("refscan ", f"{sys.executable} -m refscan.cli.main ", 1)
+    install, _, command = block("first line").strip().partition(" && ")
+    assert install == "pip install ."
+    command = command.replace("refscan ", f"{sys.executable} -m refscan.cli.main ", 1)
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=tmp_path,

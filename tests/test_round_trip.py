@@ -4,12 +4,9 @@ import json
 import os
 import uuid
 
-import boto3
 import pytest
-from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from refscan.cli.main import main
 from refscan.download.plan import check_paths, target_of
@@ -46,40 +43,6 @@ FEW = settings(
 )
 
 
-@pytest.fixture(scope="module")
-def s3_server():
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_server, monkeypatch, tmp_path):
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_S3_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
-    client = boto3.client(
-        "s3", endpoint_url=s3_server, region_name="us-east-1", config=Config(s3={"addressing_style": "path"})
-    )
-    yield client
-    client.close()
-
-
-def new_bucket(s3, *, versioned: bool) -> str:
-    bucket = f"bucket-{uuid.uuid4().hex}"
-    s3.create_bucket(Bucket=bucket)
-    if versioned:
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    return bucket
-
-
 def refscan(tmp_path, *arguments: str) -> int:
     verb, *rest = arguments
     return main(["artifact", verb, "--registry", str(tmp_path / "registry"), *rest])
@@ -114,34 +77,34 @@ def check_download(tmp_path, name: str, contents: dict[str, bytes]) -> None:
 @pytest.mark.parametrize("versioned", [True, False])
 @FEW
 @given(keys=KEY_SETS)
-def test_keys_of_every_kind_round_trip_on_s3(s3, tmp_path, versioned, keys):
-    bucket = new_bucket(s3, versioned=versioned)
+def test_keys_of_every_kind_round_trip_on_s3(bucket, tmp_path, versioned, keys):
+    fresh = bucket(versioned=versioned)
     contents = {key: b"content of " + key.encode() for key in keys}
     for key, data in contents.items():
-        s3.put_object(Bucket=bucket, Key=key, Body=data)
-    name = f"demo/{bucket}"
+        fresh.put(key, data)
+    name = f"demo/{fresh.name}"
 
-    assert refscan(tmp_path, "put", "--name", name, "--type", "dataset", f"s3://{bucket}") == 0
+    assert refscan(tmp_path, "put", "--name", name, "--type", "dataset", f"s3://{fresh.name}") == 0
 
     rows = export(tmp_path, name)
     assert [row["path"] for row in rows] == sorted(keys)
-    assert [row["ref"] for row in rows] == [f"s3://{bucket}/{key}" for key in sorted(keys)]
+    assert [row["ref"] for row in rows] == [f"s3://{fresh.name}/{key}" for key in sorted(keys)]
     assert all(("version_id" in row) == versioned for row in rows)
     check_download(tmp_path, name, contents)
 
 
 @FEW
 @given(keys=KEY_SETS)
-def test_pinned_versions_of_every_key_survive_overwriting(s3, tmp_path, keys):
-    bucket = new_bucket(s3, versioned=True)
+def test_pinned_versions_of_every_key_survive_overwriting(bucket, tmp_path, keys):
+    fresh = bucket()
     contents = {key: b"first " + key.encode() for key in keys}
     for key, data in contents.items():
-        s3.put_object(Bucket=bucket, Key=key, Body=data)
-    name = f"demo/{bucket}"
-    assert refscan(tmp_path, "put", "--name", name, "--type", "dataset", f"s3://{bucket}/") == 0
+        fresh.put(key, data)
+    name = f"demo/{fresh.name}"
+    assert refscan(tmp_path, "put", "--name", name, "--type", "dataset", f"s3://{fresh.name}/") == 0
     for key in keys:
-        s3.put_object(Bucket=bucket, Key=key, Body=b"second")
-    s3.delete_object(Bucket=bucket, Key=keys[0])
+        fresh.put(key, b"second")
+    fresh.delete(keys[0])
 
     check_download(tmp_path, name, contents)
     assert refscan(tmp_path, "verify", name) == 0
@@ -149,17 +112,17 @@ def test_pinned_versions_of_every_key_survive_overwriting(s3, tmp_path, keys):
 
 @FEW
 @given(key=KEYS)
-def test_a_single_object_of_any_key_round_trips(s3, tmp_path, key):
-    bucket = new_bucket(s3, versioned=True)
-    version_id = s3.put_object(Bucket=bucket, Key=key, Body=b"first")["VersionId"]
-    s3.put_object(Bucket=bucket, Key=key, Body=b"second")
-    name = f"demo/{bucket}"
+def test_a_single_object_of_any_key_round_trips(bucket, tmp_path, key):
+    fresh = bucket()
+    version_id = fresh.put(key, b"first")
+    fresh.put(key, b"second")
+    name = f"demo/{fresh.name}"
 
-    pinned = f"s3://{bucket}/{key}?versionId={version_id}"
+    pinned = f"s3://{fresh.name}/{key}?versionId={version_id}"
     assert refscan(tmp_path, "put", "--name", name, "--type", "dataset", pinned) == 0
 
     (row,) = export(tmp_path, name)
-    assert (row["ref"], row["version_id"]) == (f"s3://{bucket}/{key}", version_id)
+    assert (row["ref"], row["version_id"]) == (f"s3://{fresh.name}/{key}", version_id)
     check_download(tmp_path, name, {row["path"]: b"first"})
 
 

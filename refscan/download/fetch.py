@@ -6,11 +6,11 @@ import base64
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiofiles
 import anyio
@@ -29,6 +29,9 @@ from refscan.errors import (
 )
 from refscan.sources.local import LocalSource
 from refscan.sources.source import Source
+
+if TYPE_CHECKING:
+    from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
 __all__ = ["PART_SIZE", "Downloaded", "download"]
 
@@ -159,7 +162,7 @@ async def _fetch(found: Object, source: Source, partial: Path) -> tuple[int, str
     digest, size = hashlib.md5(usedforsecurity=False), 0
     async with (
         source.open(found.location.key, version_id=found.version_id, e_tag=found.e_tag) as body,
-        aiofiles.open(partial, "xb") as file,
+        _opened(partial, "xb") as file,
     ):
         async for chunk in body.chunks:
             digest.update(chunk)
@@ -180,7 +183,7 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
             source.open(
                 found.location.key, version_id=found.version_id, e_tag=found.e_tag, start=start, length=length
             ) as body,
-            aiofiles.open(partial, "r+b") as file,
+            _opened(partial, "r+b") as file,
         ):
             if body.size is not None and body.size != size:
                 raise _mismatch(found, f"it has {body.size} bytes now, not {size}")
@@ -204,6 +207,18 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
     except* Exception as errors:  # noqa: BLE001  raised again, by itself
         raise _first(errors) from None
     return size
+
+
+@asynccontextmanager
+async def _opened(path: Path, mode: Literal["xb", "r+b"]) -> AsyncIterator[AsyncBufferedIOBase]:
+    # A file that is opened while its waiter is cancelled would be left open, and left behind.
+    with anyio.CancelScope(shield=True):
+        file = await aiofiles.open(path, mode)
+    try:
+        yield file
+    finally:
+        with anyio.CancelScope(shield=True):
+            await file.close()
 
 
 def _allocate(path: Path, size: int) -> None:

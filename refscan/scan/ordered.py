@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
@@ -39,14 +40,25 @@ class OrderedWorkers(Generic[T, R]):
         self._group = group
         self._work = work
         self._limit = anyio.Semaphore(concurrency)
-        self._send, self._receive = anyio.create_memory_object_stream[_Slot[R]](concurrency)
+        self._room = anyio.Semaphore(2 * concurrency)
+        self._arrived = anyio.Semaphore(0)
+        self._line: deque[_Slot[R] | None] = deque()
 
     async def put(self, item: T) -> None:
         """Add an item; waits while the line is full."""
-        slot: _Slot[R] = _Slot()
+        await self._room.acquire()
         await self._limit.acquire()
+        slot: _Slot[R] = _Slot()
         self._group.start_soon(self._run, item, slot)
-        await self._send.send(slot)
+        self._add(slot)
+
+    def end(self) -> None:
+        """End the line: no more items."""
+        self._add(None)
+
+    def _add(self, slot: _Slot[R] | None) -> None:
+        self._line.append(slot)
+        self._arrived.release()
 
     async def _run(self, item: T, slot: _Slot[R]) -> None:
         self.active += 1
@@ -59,20 +71,19 @@ class OrderedWorkers(Generic[T, R]):
             self._limit.release()
             slot.ready.set()
 
-    def end(self) -> None:
-        """End the line: no more items."""
-        self._send.close()
-
     async def deliver(self, sink: Callable[[R], Awaitable[None]]) -> None:
         """Hand every result to ``sink``, in order, until the line ends.
 
         Raises:
             Exception: What ``work`` raised, when its turn comes.
         """
-        # Both ends are closed whatever happens: an error here leaves `put` behind for good.
-        async with self._receive, self._send:
-            async for slot in self._receive:
-                await slot.ready.wait()
-                if slot.error is not None:
-                    raise slot.error
-                await sink(cast("R", slot.result))
+        while True:
+            await self._arrived.acquire()
+            slot = self._line.popleft()
+            if slot is None:
+                return
+            await slot.ready.wait()
+            if slot.error is not None:
+                raise slot.error
+            await sink(cast("R", slot.result))
+            self._room.release()

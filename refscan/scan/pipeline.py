@@ -101,6 +101,7 @@ class Scan:
         self._ledger = Ledger(bounds)
         self._buffers: dict[str, RangeBuffer] = {}
         self._by_token = False
+        self._emitted = ""
         self._skipped: Counter[str] = Counter()
         self._bytes = self._pinned = 0
         self._started = datetime.now(UTC)
@@ -189,7 +190,7 @@ class Scan:
             for _ in range(min(LIST_CONCURRENCY, len(self._buffers))):
                 group.start_soon(self._work)
             group.start_soon(self._feed, self._stats)
-            await self._stats.deliver(self._emit)
+            await self._stats.deliver(self._emit_listed)
         if self.objects == 0:
             raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
 
@@ -291,10 +292,15 @@ class Scan:
         self._skipped["vanished"] += page.rows.num_rows - answer.rows.num_rows - sum(answer.skipped.values())
         return Listed(rows, complete=True)
 
+    async def _emit_listed(self, page: Listed) -> None:
+        """Emit rows; whatever the source answers, none leaves out of order, or twice."""
+        if page.rows.num_rows:
+            check_order(page.rows, self._emitted, self.location.uri)
+            self._emitted = page.rows.column("key")[-1].as_py()
+            await self._emit(page)
+
     async def _emit(self, page: Listed) -> None:
         rows = page.rows
-        if rows.num_rows == 0:
-            return
         self.objects += rows.num_rows
         self._bytes += pc.sum(rows.column("size")).as_py() or 0
         self._pinned += rows.num_rows - rows.column("version_id").null_count

@@ -1,6 +1,6 @@
 import pytest
 from conformance.suite import ConnectionConformance, PinnedConformance, SourceConformance
-from servers.scripted import Answer, ScriptedServer, Stall, deny_versions, mend_key_marker
+from servers.scripted import ScriptedServer, Stall, deny_versions, mend_key_marker, versioning
 
 from refscan.sources.s3 import S3Source
 
@@ -48,18 +48,13 @@ class TestVersionsMayNotBeListed(PinnedConformance, SourceConformance):
         assert not (await source.list_page("")).complete
 
 
-STATUS = b"<VersioningConfiguration>%s</VersioningConfiguration>"
-ENABLED = Answer(STATUS % b"<Status>Enabled</Status>")
-NEVER_ENABLED = Answer(STATUS % b"")
-
-
 @pytest.mark.parametrize("operation", ["list", "probe", "open"])
-@pytest.mark.parametrize("versioning", [ENABLED, NEVER_ENABLED], ids=["versions", "plain"])
+@pytest.mark.parametrize("status", ["Enabled", None])
 class TestS3Connections(ConnectionConformance):
     @pytest.fixture
-    async def stalling(self, aws, versioning):
+    async def stalling(self, aws, status):
         def script(request):
-            return versioning if request.asks_for_versioning else Stall(b"<ListBucketResult><Name>")
+            return versioning(status) if request.asks_for_versioning else Stall(b"<ListBucketResult><Name>")
 
         async with ScriptedServer(script) as server:
             aws.setenv("AWS_S3_ENDPOINT_URL", server.url)

@@ -169,13 +169,13 @@ async def test_runs_may_run_side_by_side_on_one_registry(catalog, draft):
         assert [row["index"] for row in said if row["by"] == name] == list(range(20))
 
 
-async def test_a_draft_made_outside_a_run_can_be_logged(draft):
+async def test_a_draft_made_outside_a_run_can_be_logged(draft, tmp_path):
     artifact = await draft(files={"f": "0"})
     folder = artifact.staging.folder
     assert [path.read_text() for path in folder.iterdir()] == ["0"]
     async with refscan.init(project="demo") as run:
         version = await run.log_artifact(artifact)
-    directory = await version.download("artifacts-here")
+    directory = await version.download(tmp_path / "there")
     assert (directory / "f").read_text() == "0"
     del artifact
     assert not folder.exists(), "the copies are gone with the draft"

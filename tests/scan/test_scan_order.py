@@ -194,6 +194,44 @@ async def test_a_listing_that_stands_still_is_an_error(broken):
     assert caught.value.uri == "memory://scanned/"
 
 
+class RowsBehindTheNextPage(Handing):
+    """Says that the next page begins before the last row of this one, so that the row comes twice."""
+
+    async def _list_page(self, prefix, after, until, token):
+        page = await super()._list_page(prefix, after, until, token)
+        return Page(page.rows, page.next_after and page.rows.column("key")[-2].as_py())
+
+
+class StatBackwards(Incomplete):
+    """Answers ``stat`` in another order than it was asked."""
+
+    async def _stat(self, keys, version_id):
+        page = await super()._stat(keys, version_id)
+        return Page(reversed_rows(page.rows))
+
+
+class StatTwice(Incomplete):
+    """Answers ``stat`` of one batch with the batch before it, too."""
+
+    before = ()
+
+    async def _stat(self, keys, version_id):
+        before, self.before = self.before, keys
+        return await super()._stat([*before, *keys], version_id)
+
+
+@pytest.mark.parametrize("broken", [RowsBehindTheNextPage, StatBackwards, StatTwice])
+async def test_no_row_leaves_out_of_order_or_twice(broken):
+    source = broken(numbered(10, page_size=4))
+    rows: list[dict[str, object]] = []
+    with pytest.raises(ListingOrderError, match=r"memory://scanned/: the store does not list in key order"):
+        async with scanning(source) as scan:
+            async for batch in scan:
+                rows += batch.to_pylist()
+    keys = [row["key"] for row in rows]
+    assert keys == sorted(set(keys))
+
+
 async def test_folder_markers_are_left_out_and_counted_once():
     inner = bucket(["a", "a/b", "c/d"], page_size=2)
     for marker in ("a/", "c/", "c/e//"):

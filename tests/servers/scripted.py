@@ -1,11 +1,11 @@
 """A small HTTP server that answers what a test tells it to: errors, odd listings, stalls, or another server's words."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
@@ -148,6 +148,53 @@ def s3_error(code: str, *, status: int = 403, message: str = "as the test wants 
     """Make an error as S3 sends it."""
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
     return Answer(body.encode(), status, {"Content-Type": "application/xml"})
+
+
+def listing(
+    keys: Iterable[str],
+    *,
+    versions: bool = False,
+    truncated: bool = False,
+    next_key: str | None = None,
+    token: str | None = None,
+) -> Answer:
+    """Make a page as S3 sends it; objects are empty, and each has the version ``v1``."""
+    root, tag = ("ListVersionsResult", "Version") if versions else ("ListBucketResult", "Contents")
+    pin = "<VersionId>v1</VersionId><IsLatest>true</IsLatest>" if versions else ""
+    facts = (
+        f"{pin}<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+        "<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>0</Size><StorageClass>STANDARD</StorageClass>"
+    )
+    entries = "".join(f"<{tag}><Key>{quote(key)}</Key>{facts}</{tag}>" for key in keys)
+    marks = f"<IsTruncated>{str(truncated).lower()}</IsTruncated><EncodingType>url</EncodingType>"
+    marks += f"<NextKeyMarker>{quote(next_key)}</NextKeyMarker>" if next_key else ""
+    marks += f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}><Name>bucket</Name>{marks}{entries}</{root}>'
+    return Answer(body.encode(), headers={"Content-Type": "application/xml"})
+
+
+def versioning(status: str | None) -> Answer:
+    """Answer GetBucketVersioning: ``Enabled``, ``Suspended``, or never heard of."""
+    inside = f"<Status>{status}</Status>" if status else ""
+    return Answer(f"<VersioningConfiguration>{inside}</VersioningConfiguration>".encode())
+
+
+def list_by_tokens_only(keys: Sequence[str], *, page_size: int) -> Script:
+    """A bucket without versions, on a store that knows continuation tokens and ignores ``start-after``."""
+    ordered = sorted(keys)
+
+    def script(request: Request) -> Answer:
+        if request.asks_for_versioning:
+            return versioning(None)
+        query = request.query
+        start = int(query.get("continuation-token", "0"))
+        stop = start + min(page_size, int(query.get("max-keys", "1000")))
+        more = stop < len(ordered)
+        prefix = query.get("prefix", "")
+        shown = [key for key in ordered[start:stop] if key.startswith(prefix)]
+        return listing(shown, truncated=more, token=str(stop) if more else None)
+
+    return script
 
 
 def mend_key_marker(endpoint: str) -> Script:

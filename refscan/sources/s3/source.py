@@ -79,9 +79,13 @@ class S3Source:
             if page is not None:
                 return Page(page.rows, page.next_key, page.next_key)
             self._pins = pins = _Pins.STAT
-            token = None
+            after, token = token or after, None
         page = await self._list_objects(prefix, after, token)
-        return Page(page.rows, page.next_key or page.token, page.token, complete=pins is _Pins.NONE)
+        while page.truncated and page.next_key is None:
+            # Nothing on this page, yet more behind it: only its token leads there.
+            page = await self._list_objects(prefix, after, page.token)
+        following = page.token if page.truncated else None
+        return Page(page.rows, page.next_key, following, complete=pins is _Pins.NONE)
 
     async def _find_pins(self) -> _Pins:
         async with self._finding_pins:

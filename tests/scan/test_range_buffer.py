@@ -1,0 +1,107 @@
+"""Pages of one range on their way from its listing to its turn."""
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refscan.scan.buffer import Listed, RangeBuffer
+from refscan.sources.source import page_rows
+
+
+@pytest.fixture(autouse=True)
+def spool_directory(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def page(number: int, *, complete: bool = True) -> Listed:
+    return Listed(page_rows(key=[f"{number:04}", f"{number:04}b"], size=[number, None]), complete)
+
+
+async def rest_of(buffer: RangeBuffer) -> list[Listed]:
+    pages = []
+    while (got := await buffer.next()) is not None:
+        pages.append(got)
+    return pages
+
+
+# How often each side lets the other one run: before each page that is put, and before each that is taken.
+turns = st.lists(st.integers(0, 6), max_size=25)
+
+
+@given(before_put=turns, before_next=turns, completes=st.lists(st.booleans(), max_size=25), wait=st.integers(0, 60))
+async def test_pages_come_out_as_they_went_in(before_put, before_next, completes, wait):
+    pages = [page(number, complete=complete) for number, complete in enumerate(completes)]
+    buffer = RangeBuffer()
+    taken = []
+
+    async def put_all():
+        for number, one in enumerate(pages):
+            for _ in range((before_put or [0])[number % len(before_put or [0])]):
+                await checkpoint()
+            await buffer.put(one)
+        buffer.end()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(put_all)
+        for _ in range(wait):
+            await checkpoint()
+        number = 0
+        while (got := await buffer.next()) is not None:
+            taken.append(got)
+            number += 1
+            for _ in range((before_next or [0])[number % len(before_next or [0])]):
+                await checkpoint()
+    assert [(got.rows.to_pylist(), got.complete) for got in taken] == [
+        (one.rows.to_pylist(), one.complete) for one in pages
+    ]
+    assert await buffer.next() is None
+
+
+async def test_before_its_turn_put_does_not_wait_and_few_pages_stay_in_memory():
+    buffer = RangeBuffer()
+    for number in range(100):
+        await buffer.put(page(number))
+    assert len(buffer._pages) <= 4
+    buffer.end()
+    assert [got.rows.column("size")[0].as_py() for got in await rest_of(buffer)] == list(range(100))
+
+
+async def test_in_its_turn_put_waits_for_the_reader():
+    buffer = RangeBuffer()
+    put = 0
+
+    async def put_all():
+        nonlocal put
+        for number in range(50):
+            await buffer.put(page(number))
+            put = number + 1
+        buffer.end()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(put_all)
+        for taken in range(1, 20):
+            assert await buffer.next() is not None
+            await anyio.wait_all_tasks_blocked()
+            assert put <= taken + 4
+        assert len(await rest_of(buffer)) == 31
+    assert put == 50
+
+
+async def test_a_reader_that_waits_learns_of_the_end():
+    buffer = RangeBuffer()
+    async with anyio.create_task_group() as group:
+        group.start_soon(rest_of, buffer)
+        await anyio.wait_all_tasks_blocked()
+        buffer.end()
+
+
+async def test_pages_without_rows_are_no_pages():
+    buffer = RangeBuffer()
+    for number in range(10):
+        await buffer.put(Listed(page_rows(key=[]), complete=True))
+        await buffer.put(page(number))
+    buffer.end()
+    assert len(await rest_of(buffer)) == 10
