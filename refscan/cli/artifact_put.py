@@ -37,9 +37,10 @@ def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
 
 async def _run(arguments: argparse.Namespace) -> int:
     from refscan.registry.artifact import Artifact  # noqa: PLC0415
-    from refscan.registry.run import init  # noqa: PLC0415
+    from refscan.registry.run import check_aliases, init  # noqa: PLC0415
 
     name = arguments.name
+    check_aliases(arguments.alias)
     async with init(project=name.project, job_type="put", registry=arguments.registry) as run:
         standing = await run.registry.catalog.type_of(name.project, name.name)
         if standing not in (None, arguments.type):

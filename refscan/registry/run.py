@@ -28,7 +28,7 @@ from refscan.registry.version import Version
 from refscan.scan.pipeline import Scan
 from refscan.settings import registry_directory
 
-__all__ = ["Run", "init"]
+__all__ = ["Run", "check_aliases", "init"]
 
 _QUEUE_SIZE = 1_024
 _PROJECT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -75,6 +75,20 @@ def init(
         registry=Registry(registry_directory(registry)),
         queue_size=queue_size,
     )
+
+
+def check_aliases(aliases: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the aliases, if they can be.
+
+    Raises:
+        ArtifactError: One is empty, a version number, or has a character that names of versions are cut at.
+    """
+    names = (aliases,) if isinstance(aliases, str) else tuple(aliases)
+    for name in names:
+        if not name or _NUMBERED.fullmatch(name) or re.search(r"[/:\s\x00-\x1f]", name):
+            raise ArtifactError(f"{name!r} cannot be an alias; use a word that is not 'v' and a number")
+        check_text(name)
+    return names
 
 
 class Run:
@@ -162,11 +176,7 @@ class Run:
         Raises:
             ArtifactError: Additions are still under way, an alias cannot be used, or the run is closed.
         """
-        names = (aliases,) if isinstance(aliases, str) else tuple(aliases)
-        for name in names:
-            if not name or _NUMBERED.fullmatch(name) or re.search(r"[/:\s\x00-\x1f]", name):
-                raise ArtifactError(f"{name!r} cannot be an alias; use a word that is not 'v' and a number")
-            check_text(name)
+        names = check_aliases(aliases)
         self._queue.check_open()
         artifact.check()
         metadata = artifact.metadata_json()
