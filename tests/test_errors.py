@@ -20,7 +20,9 @@ def test_the_tree_in_the_docstring_is_the_tree():
 
 
 def test_all_names_every_error():
-    found = {name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__}
+    found = {
+        name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
     assert sorted(found) == errors.__all__
 
 

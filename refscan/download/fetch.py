@@ -31,7 +31,7 @@ from refscan.sources.local import LocalSource
 from refscan.sources.source import Source
 
 if TYPE_CHECKING:
-    from aiofiles.threadpool.binary import AsyncBufferedIOBase
+    from aiofiles.threadpool.binary import _UnknownAsyncBinaryIO
 
 __all__ = ["PART_SIZE", "Downloaded", "download"]
 
@@ -210,7 +210,7 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
 
 
 @asynccontextmanager
-async def _opened(path: Path, mode: Literal["xb", "r+b"]) -> AsyncIterator[AsyncBufferedIOBase]:
+async def _opened(path: Path, mode: Literal["xb", "r+b"]) -> AsyncIterator[_UnknownAsyncBinaryIO]:
     # A file that is opened while its waiter is cancelled would be left open, and left behind.
     with anyio.CancelScope(shield=True):
         file = await aiofiles.open(path, mode)

@@ -77,8 +77,10 @@ async def verify(batches: Iterable[pa.RecordBatch], receipts: Sequence[Receipt],
 class _Listing:
     """The entries that a reference gives now."""
 
-    def __init__(self, receipt: Receipt, base: str, now: Spool) -> None:
-        self._uri = base
+    def __init__(self, receipt: Receipt, folder: Location, now: Spool) -> None:
+        self._uri = folder.uri
+        self._escaped = folder.scheme == "file"
+        self._folder = "" if receipt.name is None else receipt.name + "/"
         self._now = now
         self._by_time = not receipt.checksum
 
@@ -87,8 +89,13 @@ class _Listing:
         return pc.is_in(_identity(rows, by_time=self._by_time), value_set=self._overlap(rows, identity=True))
 
     def covers(self, rows: pa.RecordBatch) -> pa.Array:
-        """Tell for each row whether it came from this reference."""
-        return pc.fill_null(pc.starts_with(rows.column("ref"), self._uri), False)
+        """Tell for each row whether this reference places its object at its path."""
+        paths = rows.column("path")
+        keys = pc.utf8_slice_codeunits(paths, len(self._folder))
+        if self._escaped:
+            keys = pc.replace_substring(keys, "%", "%25")
+        placed = pc.equal(rows.column("ref"), pc.binary_join_element_wise(self._uri, keys, ""))
+        return pc.fill_null(pc.and_(pc.starts_with(paths, self._folder), placed), False)
 
     def has_path(self, rows: pa.RecordBatch) -> pa.Array:
         """Tell for each row whether something has its path."""
@@ -132,7 +139,7 @@ async def _list_again(receipt: Receipt) -> _Listing:
     except ObjectNotFoundError:
         pass  # every entry of it is reported
     now.seal()
-    return _Listing(receipt, folder.uri, now)
+    return _Listing(receipt, folder, now)
 
 
 async def _check_rows(
@@ -144,7 +151,7 @@ async def _check_rows(
     unpinned = pc.is_null(rows.column("version_id"))
     decided = pa.array([False] * rows.num_rows)
     for listing in listings:
-        covered = pc.and_(listing.covers(rows), unpinned)
+        covered = pc.and_not(pc.and_(listing.covers(rows), unpinned), decided)
         decided = pc.or_(decided, covered)
         there = rows.filter(covered)
         if there.num_rows:

@@ -37,10 +37,10 @@ class PinDigest:
 
     def update(self, rows: pa.RecordBatch) -> None:
         """Add the next rows in path order."""
-        path, pin = rows.column("path"), pc.fill_null(rows.column("version_id"), "")
-        # Lengths stand before the texts, so that no two lines read alike; batches may be cut anywhere.
-        lengths = [pc.cast(pc.binary_length(texts), pa.string()) for texts in (path, pin)]
-        self._hash.update(_data(pc.binary_join_element_wise(*lengths, path, pin, rows.column("digest"), "\n", ",")))
+        texts = (rows.column("path"), pc.fill_null(rows.column("version_id"), ""), rows.column("digest"))
+        # Lengths stand before the texts, so that no two lists read alike; batches may be cut anywhere.
+        lengths = [pc.cast(pc.binary_length(text), pa.string()) for text in texts]
+        self._hash.update(_data(pc.binary_join_element_wise(*lengths, *texts, "\n", ",")))
 
     def hexdigest(self) -> str:
         """Return 32 hexadecimal digits."""

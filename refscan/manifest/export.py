@@ -24,7 +24,7 @@ def write_wandb(batches: Iterable[pa.RecordBatch], sink: IO[bytes]) -> None:
     """Write the W&B manifest, version 1: what is null, and a pin of ``null``, is left out."""
     sink.write(_WANDB_HEAD)
     separator = b"\n"
-    for rows in batches:
+    for rows in filter(len, batches):
         pins = rows.column("version_id")
         pins = pc.if_else(pc.equal(pins, "null"), pa.scalar(None, pa.string()), pins)
         extra = _fields({"etag": json_text(rows.column("e_tag")), "versionID": json_text(pins)})
@@ -45,7 +45,7 @@ def write_wandb(batches: Iterable[pa.RecordBatch], sink: IO[bytes]) -> None:
 
 def write_jsonl(batches: Iterable[pa.RecordBatch], sink: IO[bytes]) -> None:
     """Write one JSON object a line, with the columns of ``MANIFEST_SCHEMA`` that are not null."""
-    for rows in batches:
+    for rows in filter(len, batches):
         texts = {}
         for field in MANIFEST_SCHEMA:
             column = rows.column(field.name)

@@ -28,7 +28,7 @@ class Listed:
 class RangeBuffer:
     """Pages of one range: few in memory, the rest on disk until it is the range's turn.
 
-    When it is, pages flow through memory only, and ``put`` waits for the reader.
+    When it is, ``put`` waits for the reader: first until what is on disk was taken, then while a few pages are ahead.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class RangeBuffer:
         self._spool: Spool | None = None
         self._spooled: list[bool] = []
         self._from_disk: Iterator[Listed] | None = None
+        self._ahead = 0
         self._its_turn = False
         self._ended = False
         self._changed = anyio.Event()
@@ -44,8 +45,9 @@ class RangeBuffer:
         """Add a page; waits while it is the range's turn and the reader is behind."""
         if page.rows.num_rows == 0:
             return
-        while self._its_turn and len(self._pages) >= _PAGES_IN_MEMORY:
+        while self._its_turn and self._ahead >= _PAGES_IN_MEMORY:
             await self._changed.wait()
+        self._ahead += 1
         if self._spool is not None or (not self._its_turn and len(self._pages) >= _PAGES_IN_MEMORY):
             # Once one page is on disk, later ones must follow it there to keep their order.
             self._spool = self._spool or Spool(PAGE_SCHEMA, "key")
@@ -70,6 +72,7 @@ class RangeBuffer:
         while True:
             page = self._take()
             if page is not None:
+                self._ahead -= 1
                 self._wake()
                 return page
             if self._ended:

@@ -187,9 +187,10 @@ class Scan:
             self._stats = OrderedWorkers(group, self._stat, concurrency=self.source.capabilities.stat_concurrency)
             for key_range, _ in self._ledger:
                 self._buffers[key_range.after] = RangeBuffer()
+            # First, so that it is the first range's turn before a page of it comes.
+            group.start_soon(self._feed, self._stats)
             for _ in range(min(LIST_CONCURRENCY, len(self._buffers))):
                 group.start_soon(self._work)
-            group.start_soon(self._feed, self._stats)
             await self._stats.deliver(self._emit_listed)
         if self.objects == 0:
             raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)

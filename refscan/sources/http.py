@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 import pyarrow as pa
@@ -42,7 +42,7 @@ class HTTPSource:
     def __init__(self, base: str, *, userinfo: str | None = None, connections: int = 64) -> None:
         self.base = base
         self.requests = 0
-        self._userinfo = userinfo
+        self._login = tuple(unquote(part) for part in userinfo.partition(":")[::2]) if userinfo else None
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
@@ -52,9 +52,7 @@ class HTTPSource:
         return Capabilities(listed=False, ordered=False, ranged=False)
 
     async def __aenter__(self) -> Self:
-        user, _, password = (self._userinfo or "").partition(":")
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(user, password, "utf-8") if self._userinfo else None,
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=self._connections),
             headers={"Accept-Encoding": "identity", "User-Agent": "refscan"},
@@ -156,11 +154,20 @@ class HTTPSource:
         if self._session is None:
             raise RuntimeError("HTTPSource is used outside its `async with`")
         self.requests += 1
-        url = URL(quote(self.base + key, safe=_SAFE), encoded=True)
         with _translated(redact(self.base + key)):
-            request = self._session.request(method, url, headers=headers, allow_redirects=True)
-            async with request as response:
-                yield response
+            url = URL(quote(self.base + key, safe=_SAFE), encoded=True)
+            if self._login:
+                # In the URL, the login goes to this host only; a session would send it wherever redirects lead.
+                user, password = self._login
+                url = url.with_user(_utf8(user)).with_password(_utf8(password))
+            response = await self._session.request(method, url, headers=headers, allow_redirects=True)
+        async with response:
+            yield response
+
+
+def _utf8(text: str) -> str:
+    """Return a text that becomes the UTF-8 of ``text`` when aiohttp encodes it as Latin-1 (RFC 7617 has UTF-8)."""
+    return text.encode().decode("latin-1")
 
 
 def _row(key: str, response: aiohttp.ClientResponse) -> pa.RecordBatch:
@@ -212,7 +219,7 @@ def _translated(uri: str) -> Iterator[None]:
         raise StoreError(f"{uri}: TLS failed: {_reason(error)}; check the certificate", uri=uri) from error
     except aiohttp.TooManyRedirects:
         raise StoreError(f"{uri}: too many redirects", uri=uri) from None
-    except aiohttp.InvalidURL:
+    except (aiohttp.InvalidURL, ValueError):
         raise StoreError(f"{uri}: not a URL that can be asked for", uri=uri) from None
     except TimeoutError as error:
         raise StoreError(f"{uri}: no answer in time; check the host, or try again", uri=uri) from error

@@ -305,7 +305,9 @@ class SourceConformance(ObjectConformance):
 
     @FEW
     @given(
-        bounds=st.lists(st.sampled_from([*TREE, "a", "a/", "a/a", "dir/2/", "dir/2/xx", "e", "~", "\U0001f600"]), unique=True),
+        bounds=st.lists(
+            st.sampled_from([*TREE, "a", "a/", "a/a", "dir/2/", "dir/2/xx", "e", "~", "\U0001f600"]), unique=True
+        ),
         page_size=st.integers(1, 6),
         prefix=st.sampled_from(["", "dir/", "dir", "foo"]),
     )
@@ -316,7 +318,10 @@ class SourceConformance(ObjectConformance):
             assert [key for part in parts for key in part] == [key for key in self.TREE if key.startswith(prefix)]
 
     @SHARED
-    @given(after=st.sampled_from(["", *TREE, "a", "a/", "dir/2/", "dir3", "~"]), prefix=st.sampled_from(["", "dir/", "foo"]))
+    @given(
+        after=st.sampled_from(["", *TREE, "a", "a/", "dir/2/", "dir3", "~"]),
+        prefix=st.sampled_from(["", "dir/", "foo"]),
+    )
     async def test_probe_finds_the_next_key(self, tree, source, after, prefix):
         expected = next((key for key in self.TREE if key > after and key.startswith(prefix)), None)
         assert await source.probe(prefix, after=after) == expected

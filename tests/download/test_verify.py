@@ -158,13 +158,28 @@ async def test_an_s3_bucket(bucket, log, versioned):
     assert found == ({} if versioned else {"a": "changed"})
 
 
-async def test_entries_of_two_references_to_one_folder(memory, tree, log):
+async def test_entries_of_two_references_to_one_folder(tree, log):
     version = await log((f"file://{tree}", "x"), (f"file://{tree}", "y"), (f"file://{tree}/deep", "z"))
     (tree / "deep" / "c").write_text("changed")
+    (tree / "a").unlink()
+    rows = (await version.verify()).problems.to_pylist()
+    assert [(row["path"], row["status"]) for row in rows] == [
+        ("x/a", "missing"),
+        ("x/deep/c", "changed"),
+        ("y/a", "missing"),
+        ("y/deep/c", "changed"),
+        ("z/c", "changed"),
+    ]
+
+
+async def test_names_that_want_escapes_in_a_uri(tree, log):
+    (tree / "deep" / "100%25.txt").write_text("1")
+    version = await log((f"file://{tree}/deep", "50%25 off"))
+    (tree / "deep" / "100%25.txt").write_text("2")
+    (tree / "deep" / "c").unlink()
     assert problems(await version.verify()) == {
-        "x/deep/c": "changed",
-        "y/deep/c": "changed",
-        "z/c": "changed",
+        "50%25 off/100%25.txt": "changed",
+        "50%25 off/c": "missing",
     }
 
 

@@ -62,6 +62,13 @@ async def taken(scan: Scan) -> list[dict[str, object]]:
     return [row for batch in [batch async for batch in scan] for row in batch.select(COLUMNS).to_pylist()]
 
 
+async def scanned_into(rows: list[dict[str, object]], source, **options) -> None:
+    """Scan to the end, or to an error; ``rows`` holds all that was seen before it."""
+    async with scanning(source, **options) as scan:
+        async for batch in scan:
+            rows += batch.select(COLUMNS).to_pylist()
+
+
 async def scanned(source, key: str = "", **options) -> tuple[list[dict[str, object]], Scan]:
     async with scanning(source, key, **options) as scan:
         rows = await taken(scan)
@@ -162,7 +169,7 @@ class Erratic(Handing):
 class Overshooting(Erratic):
     """Knows no ``until``, as S3 does not, so that pages reach into the next range."""
 
-    async def _list_page(self, prefix, after, until, token):
+    async def _list_page(self, prefix, after, until, token):  # noqa: ARG002
         return await super()._list_page(prefix, after, None, token)
 
 
@@ -187,7 +194,7 @@ class ByTokens(Erratic):
         self.tokens: dict[str, str] = {}
         self.begun = 0
 
-    async def _list_page(self, prefix, after, until, token):
+    async def _list_page(self, prefix, after, until, token):  # noqa: ARG002
         self.begun += token is None
         page = await super()._list_page(prefix, self.tokens[token] if token else "", None, None)
         if page.next_after is None:

@@ -1,5 +1,7 @@
 """The ledger's ranges tile the key space whatever is done to them."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +98,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert ranges[0].after == ""
         assert ranges[-1].until is None
         assert [part.until for part in ranges[:-1]] == [part.after for part in ranges[1:]]
-        assert all(a.after < b.after for a, b in zip(ranges, ranges[1:], strict=False))
+        assert all(a.after < b.after for a, b in itertools.pairwise(ranges))
         assert set(self.bounds) <= {part.after for part in ranges}
 
     @invariant()

@@ -105,3 +105,27 @@ async def test_pages_without_rows_are_no_pages():
         await buffer.put(page(number))
     buffer.end()
     assert len(await rest_of(buffer)) == 10
+
+
+async def test_in_its_turn_put_waits_until_what_is_on_disk_was_taken():
+    buffer = RangeBuffer()
+    for number in range(20):
+        await buffer.put(page(number))
+    put = 20
+
+    async def put_more():
+        nonlocal put
+        for number in range(20, 40):
+            await buffer.put(page(number))
+            put = number + 1
+        buffer.end()
+
+    async with anyio.create_task_group() as group:
+        taken = [await buffer.next()]
+        group.start_soon(put_more)
+        while len(taken) < 36:
+            await anyio.wait_all_tasks_blocked()
+            assert put <= max(20, len(taken) + 4)
+            taken.append(await buffer.next())
+        taken += await rest_of(buffer)
+    assert [got.rows.column("size")[0].as_py() for got in taken if got is not None] == list(range(40))

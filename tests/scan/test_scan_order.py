@@ -17,6 +17,7 @@ from scan_adversaries import (
     numbered,
     reversed_rows,
     scanned,
+    scanned_into,
     scanning,
     taken,
     texts,
@@ -24,7 +25,7 @@ from scan_adversaries import (
 )
 
 from refscan.errors import ListingOrderError, ObjectNotFoundError
-from refscan.sources.source import PAGE_SCHEMA, Page, page_rows
+from refscan.sources.source import PAGE_SCHEMA, Capabilities, Page, page_rows
 
 seeds = st.integers(0, 10_000)
 adversaries = st.sampled_from([Erratic, Overshooting, EmptyPages, ByTokens, Incomplete])
@@ -172,7 +173,7 @@ class EmptyForEver(Handing):
 class EmptyAfterTheFirstPage(Handing):
     """Ignores where to begin; its tokens lead to a page without rows that leads to itself."""
 
-    async def _list_page(self, prefix, after, until, token):
+    async def _list_page(self, prefix, after, until, token):  # noqa: ARG002
         if token:
             return Page(page_rows(key=[]), next_after="000003", token="stuck")
         page = await super()._list_page(prefix, "", until, None)
@@ -222,12 +223,10 @@ class StatTwice(Incomplete):
 
 @pytest.mark.parametrize("broken", [RowsBehindTheNextPage, StatBackwards, StatTwice])
 async def test_no_row_leaves_out_of_order_or_twice(broken):
-    source = broken(numbered(10, page_size=4))
+    source = broken(numbered(10, page_size=4), capabilities=Capabilities(stat_batch=4, stat_concurrency=1))
     rows: list[dict[str, object]] = []
     with pytest.raises(ListingOrderError, match=r"memory://scanned/: the store does not list in key order"):
-        async with scanning(source) as scan:
-            async for batch in scan:
-                rows += batch.to_pylist()
+        await scanned_into(rows, source)
     keys = [row["key"] for row in rows]
     assert keys == sorted(set(keys))
 

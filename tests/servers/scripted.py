@@ -107,7 +107,7 @@ class ScriptedServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        method, target = head.decode("latin-1").split(" HTTP/1.1\r\n", 1)[0].split(" ", 1)
         request = Request(method, target, head)
         self.requests.append(request)
         match self._script(request):
@@ -123,7 +123,9 @@ class ScriptedServer:
                     await reader.read()
                 self.abandoned.set()
             case Forward(endpoint, changed):
-                await _relay(head.replace(target.encode(), (changed or target).encode(), 1), endpoint, writer)
+                await _relay(
+                    head.replace(target.encode("latin-1"), (changed or target).encode("latin-1"), 1), endpoint, writer
+                )
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

@@ -133,7 +133,7 @@ class TestAddressing:
         ],
     )
     async def test_coreweave_has_the_bucket_in_the_host_name(self, aws, endpoint, variable):
-        host = urlsplit(endpoint).netloc.removesuffix(":80")
+        host = urlsplit(endpoint).netloc
         assert await request_line(endpoint, variable, aws) == (f"my-bucket.{host}", "/dir/key")
 
     @pytest.mark.parametrize(

@@ -204,9 +204,13 @@ def check(written: Written) -> None:
 
 
 # XML 1.0 has no place for other control characters, nor for these two.
-XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\t\n\r", exclude_characters="\ufffe\uffff"))
+XML_TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], include_characters="\t\n\r", exclude_characters="\ufffe\uffff")
+)
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-PIECES = st.sampled_from(["a", "/", " ", "+", "%", "%2F", "&", "&amp;", "<", ">", '"', "]]>", "é", "\U0001f600", "</Key>"])
+PIECES = st.sampled_from(
+    ["a", "/", " ", "+", "%", "%2F", "&", "&amp;", "<", ">", '"', "]]>", "é", "\U0001f600", "</Key>"]
+)
 TIMES = st.sampled_from(
     [
         "2009-10-12T17:50:30.000Z",
@@ -250,13 +254,19 @@ def pages(draw, *, regular: bool = False):
         ETag=st.sampled_from(["d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e-12", ""]),
         Size=st.integers(0, 1 << 62).map(str),
         StorageClass=st.sampled_from(["STANDARD", "GLACIER", "", None]),
-        without=st.frozensets(st.sampled_from(["ETag", "StorageClass", "Owner", "VersionId", "LastModified", "Size"]), max_size=2)
+        without=st.frozensets(
+            st.sampled_from(["ETag", "StorageClass", "Owner", "VersionId", "LastModified", "Size"]), max_size=2
+        )
         if draw(st.booleans())
         else st.just(frozenset()),
     )
     found = tuple(draw(st.lists(entries, max_size=8)))
     next_key = draw(st.none() | keys) if versions else None
-    token = draw(st.none() | st.sampled_from(["1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=", "a&b<c"])) if not versions else None
+    token = (
+        draw(st.none() | st.sampled_from(["1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=", "a&b<c"]))
+        if not versions
+        else None
+    )
     truncated = draw(st.booleans()) if found or next_key else False
     return Written(found, versions, dialect, truncated, next_key, token)
 

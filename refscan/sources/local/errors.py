@@ -25,6 +25,8 @@ class translated:  # noqa: N801  reads as a verb where it is used
             return
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise ObjectNotFoundError(f"{self.uri}: no such file", uri=self.uri) from error
+        if error.errno in (errno.EISDIR, errno.ENXIO):
+            raise ObjectNotFoundError(f"{self.uri}: not a file", uri=self.uri) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise AccessDeniedError(f"{self.uri}: not readable by this user", uri=self.uri) from error
         raise StoreError(f"{self.uri}: {error.strerror or error}", uri=self.uri) from error

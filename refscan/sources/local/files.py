@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import stat
@@ -13,7 +14,7 @@ from anyio import from_thread
 
 from refscan.errors import StoreError
 
-__all__ = ["Facts", "copy_file", "file_facts", "read_file"]
+__all__ = ["Facts", "copy_file", "file_facts", "open_at_once", "read_file"]
 
 _READ_SIZE = 1 << 20
 
@@ -55,10 +56,19 @@ def copy_file(path: str, target: Path) -> Facts | None:
     return facts
 
 
+def open_at_once(path: str, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor; without ``O_NONBLOCK``, opening a pipe would wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def _read(path: str, copy: int | None) -> Facts | None:
     for _ in range(3):
-        # Without O_NONBLOCK, opening a pipe would wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            descriptor = open_at_once(path)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket
+                return None
+            raise
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
@@ -77,13 +87,13 @@ def _read(path: str, copy: int | None) -> Facts | None:
 
 def _md5(descriptor: int, size: int, copy: int | None) -> tuple[int, str]:
     digest, count = hashlib.md5(usedforsecurity=False), 0
-    # One byte more than expected: a short answer then means the end, without a second read.
+    # One byte more than expected: an answer of just what was expected then means the end, without a second read.
     while chunk := os.read(descriptor, min(size + 1, _READ_SIZE) if size else _READ_SIZE):
         digest.update(chunk)
         count += len(chunk)
         if copy is not None:
             _write(copy, chunk)
-        if len(chunk) <= size < _READ_SIZE:
+        if len(chunk) == size < _READ_SIZE:
             break
         from_thread.check_cancelled()
     return count, base64.b64encode(digest.digest()).decode("ascii")

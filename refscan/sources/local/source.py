@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import os
+import stat as stat_flags
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +22,7 @@ from anyio import to_thread
 
 from refscan.errors import DigestMismatchError, ObjectNotFoundError
 from refscan.sources.local.errors import translated
-from refscan.sources.local.files import Facts, copy_file, file_facts, read_file
+from refscan.sources.local.files import Facts, copy_file, file_facts, open_at_once, read_file
 from refscan.sources.local.pace import MOST_THREADS, Pace
 from refscan.sources.local.walk import Walk
 from refscan.sources.source import PAGE_SCHEMA, Body, Capabilities, Page, page_rows
@@ -73,7 +74,7 @@ class LocalSource:
         after = token or after
         # A walk waits where its last page ended, so that a folder is read once, not once a page.
         walk = self._paused.pop((prefix, after), None) or Walk(self.root, prefix, after)
-        keys = await to_thread.run_sync(walk.take, self.page_size)
+        keys = await to_thread.run_sync(walk.take, self.page_size, until)
         skipped, self.requests = walk.skipped, self.requests + walk.folders
         walk.skipped, walk.folders = Counter(), 0
         ends = len(keys) < self.page_size or (until is not None and keys[-1] >= until)
@@ -176,10 +177,12 @@ class LocalSource:
             raise DigestMismatchError(f"{uri}: files have neither versions nor ETags", uri=uri)
         self.requests += 1
         with translated(uri):
-            file = await aiofiles.open(self.root + key, "rb")
+            file = await aiofiles.open(self.root + key, "rb", opener=open_at_once)
         try:
             with translated(uri):
-                size = os.fstat(file.fileno()).st_size
+                found = os.fstat(file.fileno())
+                if not stat_flags.S_ISREG(found.st_mode):
+                    raise ObjectNotFoundError(f"{uri}: not a file", uri=uri)
                 await file.seek(start)
 
             async def chunks() -> AsyncIterator[bytes]:
@@ -192,7 +195,7 @@ class LocalSource:
                     left = None if left is None else left - len(chunk)
                     yield chunk
 
-            yield Body(chunks(), size, None, None, start > 0 or length is not None)
+            yield Body(chunks(), found.st_size, None, None, start > 0 or length is not None)
         finally:
             await file.close()
 
@@ -214,7 +217,7 @@ class LocalSource:
         def digest(key: str) -> str:
             path = self.root + key
             folder, name = os.path.split(path)
-            resolved = os.path.realpath(path) if os.path.islink(path) else f"{resolve_folder(folder)}/{name}"
+            resolved = os.path.realpath(path) if os.path.islink(path) else os.path.join(resolve_folder(folder), name)
             return _md5_of(PurePosixPath(resolved).as_uri())
 
         return pa.array([digest(key) for key in keys], pa.string())

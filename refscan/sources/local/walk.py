@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from refscan.errors import InvalidPathError
@@ -27,48 +27,60 @@ class Walk:
         self._root = root
         self._prefix = prefix
         self._after = after
+        self._until: str | None = None
         self._start = prefix[: prefix.rfind("/") + 1]
         self._keys = self._below(self._start)
 
-    def take(self, count: int) -> list[str]:
-        """Return the next keys, at most ``count``."""
+    def take(self, count: int, until: str | None = None) -> list[str]:
+        """Return the next keys, at most ``count`` and none past ``until``."""
+        self._until = until
         return list(islice(self._keys, count))
 
     def _below(self, folder: str) -> Iterator[str]:
-        for name in self._names(folder):
+        names, odd = self._names(folder)
+        for name in names:
             key = folder + name
+            if self._until is not None and key > self._until:
+                return
             if not (key.startswith(self._prefix) or self._prefix.startswith(key)):
                 continue
             if name.endswith("/"):
                 if key > self._after or self._after.startswith(key):
                     yield from self._below(key)
             elif key > self._after and key.startswith(self._prefix):
-                yield key
+                # Counted where a key would stand, so that neighbouring ranges of one folder count it once.
+                if name in odd:
+                    self.skipped[odd[name]] += 1
+                else:
+                    yield key
 
-    def _names(self, folder: str) -> list[str]:
+    def _names(self, folder: str) -> tuple[list[str], dict[str, str]]:
+        """Return the names in a folder, sorted, and why some of them are to be skipped."""
         path = self._root + folder
         self.folders += 1
         names: list[str] = []
+        odd: dict[str, str] = {}
         with translated("file://" + quote_file_key(path)):
             try:
                 entries = os.scandir(path)
             except (FileNotFoundError, NotADirectoryError):
-                self.skipped["vanished"] += folder != self._start
-                return names
+                if folder != self._start:
+                    self.skipped["vanished"] += 1
+                return names, odd
             with entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         names.append(entry.name + "/")
-                    elif reason := _reason_to_skip(entry):
-                        self.skipped[reason] += 1
-                    else:
-                        names.append(entry.name)
+                        continue
+                    names.append(entry.name)
+                    if reason := _reason_to_skip(entry):
+                        odd[entry.name] = reason
         try:
             "".join(names).encode()
         except UnicodeEncodeError:
-            raise _not_utf8(path, names) from None
+            _check_utf8(path, (name for name in names if name not in odd))
         names.sort()
-        return names
+        return names, odd
 
 
 def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
@@ -84,14 +96,13 @@ def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
         return "dangling_link"
 
 
-def _not_utf8(folder: str, names: list[str]) -> InvalidPathError:
+def _check_utf8(folder: str, names: Iterable[str]) -> None:
     for name in names:
         try:
             name.encode()
         except UnicodeEncodeError:
             shown = os.fsencode(folder + name.rstrip("/")).decode("utf-8", "backslashreplace")
-            return InvalidPathError(
+            raise InvalidPathError(
                 f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it",
                 uri=f"file://{shown}",
-            )
-    raise AssertionError(names)
+            ) from None

@@ -44,6 +44,7 @@ _OTHER_REGION = frozenset(
         "IllegalLocationConstraintException",
     ]
 )
+_LOGIN = re.compile(r"//[^/\s]*@")
 _NO_CREDENTIALS = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -79,8 +80,10 @@ def translated(uri: str, permission: str) -> Iterator[None]:
     """
     try:
         yield
-    except RefscanError:
-        raise
+    except RefscanError as error:
+        if error.uri is not None:
+            raise
+        raise type(error)(f"{uri}: {error}", uri=uri) from error.__cause__
     except sdk.ClientError as error:
         raise _translate(error, uri, permission) from error
     except _NO_CREDENTIALS as error:
@@ -103,7 +106,8 @@ def translated(uri: str, permission: str) -> Iterator[None]:
     except (aiohttp.ClientError, ConnectionError) as error:
         raise StoreError(f"{uri}: the answer broke off ({type(error).__name__}); try again", uri=uri) from error
     except (sdk.BotoCoreError, ValueError) as error:
-        raise StoreError(f"{uri}: {' '.join(str(error).split())}", uri=uri) from error
+        said = _LOGIN.sub("//", " ".join(str(error).split()))
+        raise StoreError(f"{uri}: {said}", uri=uri) from error
 
 
 def _translate(error: sdk.ClientError, uri: str, permission: str) -> RefscanError:

@@ -55,6 +55,8 @@ def page_of(answer: Mapping[str, Any]) -> S3Page:
     """Read a listing that the client answered: from its raw body, or as far as the SDK has parsed it."""
     if BODY in answer:
         return parse_page(answer[BODY])
+    if "IsTruncated" not in answer:
+        raise _unreadable("it is no listing")
     found = [*answer.get("Versions", ()), *answer.get("Contents", ())]
     entries = [entry for entry in found if entry.get("IsLatest", True)]
     rows = page_rows(
@@ -69,7 +71,7 @@ def page_of(answer: Mapping[str, Any]) -> S3Page:
     try:
         return _followed(
             rows,
-            truncated=bool(answer.get("IsTruncated")),
+            truncated=bool(answer["IsTruncated"]),
             next_key=answer.get("NextKeyMarker") or last_key,
             token=answer.get("NextContinuationToken"),
         )
@@ -88,12 +90,12 @@ def parse_page(body: bytes) -> S3Page:
     try:
         listing = _read_regular(body) or read_listing(body)
         return _to_page(listing)
-    except (ValueError, KeyError, pa.ArrowInvalid) as error:
+    except (ValueError, pa.ArrowInvalid) as error:
         raise _unreadable(error) from error
 
 
-def _unreadable(error: Exception) -> StoreError:
-    return StoreError(f"the store sent a listing that cannot be read: {error}")
+def _unreadable(reason: object) -> StoreError:
+    return StoreError(f"the store sent a listing that cannot be read: {reason}")
 
 
 def _followed(rows: pa.RecordBatch, *, truncated: bool, next_key: str | None, token: str | None) -> S3Page:
@@ -206,6 +208,8 @@ def _to_page(listing: Listing) -> S3Page:
     if encoded and any("%" in key or "+" in key for key in keys):
         keys = [_decode(key) for key in keys]
     length = len(keys)
+    if "IsTruncated" not in marks:
+        raise ValueError("it does not say whether there is more")
     truncated = marks["IsTruncated"].strip().lower() == "true"
     next_key = marks.get("NextKeyMarker") or listing.last_key
     if next_key is None:

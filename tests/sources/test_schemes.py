@@ -1,0 +1,70 @@
+import subprocess
+import sys
+
+import pytest
+
+from refscan.errors import InvalidURIError, UnsupportedSchemeError
+from refscan.sources.http import HTTPSource
+from refscan.sources.local import LocalSource
+from refscan.sources.memory import MemorySource
+from refscan.sources.s3 import S3Source
+from refscan.sources.schemes import has_source, open_source
+from refscan.uri import parse
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "base"),
+    [
+        ("s3://bucket/key", S3Source, "s3://bucket/"),
+        ("S3://bucket", S3Source, "s3://bucket/"),
+        ("file:///tmp/x", LocalSource, "file:///"),
+        ("http://host:81/x", HTTPSource, "http://host:81/"),
+        ("https://user:pass@HOST/x?y", HTTPSource, "https://host/"),
+        ("memory://schemes/x", MemorySource, "memory://schemes/"),
+    ],
+)
+def test_each_scheme_has_its_source(uri, kind, base):
+    MemorySource("schemes")
+    assert has_source(uri)
+    source = open_source(parse(uri))
+    assert type(source) is kind
+    assert source.base == base
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_files_are_told_whether_to_be_read(checksum):
+    assert open_source(parse("file:///x"), checksum=checksum).checksum is checksum
+
+
+def test_an_unknown_scheme_has_none():
+    assert not has_source("weird://host/x")
+    with pytest.raises(UnsupportedSchemeError, match="weird://") as caught:
+        open_source(parse("weird://host/x"))
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az", "abfs", "abfss"])
+def test_stores_to_come_are_refused_rather_than_tracked_unread(scheme):
+    with pytest.raises(UnsupportedSchemeError, match=f"does not read {scheme}:// yet") as caught:
+        has_source(f"{scheme}://user:q7SECRETq7@bucket/key?sv=1&sig=q7SECRETq7")
+    assert "q7SECRETq7@" not in str(caught.value) + caught.value.uri
+
+
+def test_a_path_has_none():
+    with pytest.raises(InvalidURIError, match="file://"):
+        has_source("data/train")
+
+
+@pytest.mark.parametrize(
+    ("uri", "heavy"),
+    [("file:///x", ["aiohttp", "aioboto3", "botocore"]), ("http://h/x", ["aioboto3", "botocore"]), ("s3://b/x", [])],
+)
+def test_an_sdk_is_imported_with_its_scheme(uri, heavy):
+    script = (
+        "import sys; from refscan.sources.schemes import has_source, open_source; from refscan.uri import parse\n"
+        f"assert has_source({uri!r}); before = {{*sys.modules}}; open_source(parse({uri!r}))\n"
+        "print([m for m in ('aiohttp', 'aioboto3', 'botocore') if m in before], "
+        f"[m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[] []\n", "")
