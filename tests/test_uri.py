@@ -188,6 +188,15 @@ SIGNED = [
 ]
 
 
+def read_or_refusal(text: str) -> tuple[Location | None, str]:
+    """Return what was read, and all that is shown of it or of the error."""
+    try:
+        location = parse(text)
+    except InvalidURIError as error:
+        return None, f"{error} {error.uri}"
+    return location, location.uri
+
+
 class TestSecrets:
     @pytest.mark.parametrize("uri", SIGNED)
     def test_secrets_are_taken_out(self, uri):
@@ -201,17 +210,12 @@ class TestSecrets:
     def test_no_error_shows_them(self, uri):
         broken = [uri, uri + "\udc80", uri.replace("//", "//\n", 1), uri.replace("://", ":", 1)]
         for text in [*broken, *(re.sub(r"^[a-z]+", scheme, uri) for scheme in ("s3", "memory", "file"))]:
-            try:
-                location = parse(text)
-            except InvalidURIError as error:
-                if not text.startswith(("s3://", "memory://", "file://")):
-                    assert SECRET not in str(error)
-                    assert SECRET not in (error.uri or "")
-                assert f":{SECRET}@" not in str(error) + (error.uri or "")
-            else:
-                if location.scheme in ("http", "https"):
-                    assert SECRET not in location.uri
-                assert SECRET not in repr(location).replace(repr(location.key), "")
+            location, shown = read_or_refusal(text)
+            assert f":{SECRET}@" not in shown
+            if not text.startswith(("s3://", "memory://", "file://")):
+                assert SECRET not in shown
+            # The key itself must keep them: they are what opens the object.
+            assert SECRET not in repr(location).replace(repr(location and location.key), "")
 
     @pytest.mark.parametrize(
         ("uri", "shown"),

@@ -25,11 +25,11 @@ DATA = bytes(range(256)) * 40
 # Examples share the store and the open source: none of them changes what another sees. The same test runs in each
 # source's class, and what it finds there must not be replayed in another's.
 SHARED = settings(
-    max_examples=25,
+    max_examples=15,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
-FEW = settings(SHARED, max_examples=10)
+FEW = settings(SHARED, max_examples=6)
 
 
 class Store(Protocol):
@@ -264,7 +264,8 @@ class SourceConformance(ObjectConformance):
         assert source.capabilities.ordered
         assert source.capabilities.ranged
 
-    async def test_keys_come_in_the_order_of_their_bytes(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_keys_come_in_the_order_of_their_bytes(self, source):
         assert await keys_of(source, "") == list(self.TREE)
         assert self.TREE[:3] == ("a.txt", "a/b", "a0")
 
@@ -284,13 +285,15 @@ class SourceConformance(ObjectConformance):
         async with tree.source(page_size=page_size) as source:
             assert await keys_of(source, "", by_token=True) == list(self.TREE)
 
-    async def test_a_folder_leaves_its_namesakes_out(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_a_folder_leaves_its_namesakes_out(self, source):
         assert await keys_of(source, "foo/") == ["foo/1", "foo/2"]
         assert await keys_of(source, "foo") == ["foo/1", "foo/2", "foobar"]
         assert await keys_of(source, "dir/2") == ["dir/2/x", "dir/2/y", "dir/20"]
 
+    @pytest.mark.usefixtures("tree")
     @pytest.mark.parametrize("prefix", ["nothing/", "foo/1/", "zzz"])
-    async def test_an_empty_prefix_gives_an_empty_last_page(self, tree, source, prefix):
+    async def test_an_empty_prefix_gives_an_empty_last_page(self, source, prefix):
         page = await source.list_page(prefix)
         assert (page.rows.num_rows, page.next_after, page.token) == (0, None, None)
         assert page.rows.schema == PAGE_SCHEMA
@@ -299,7 +302,8 @@ class SourceConformance(ObjectConformance):
         page = await source.list_page("")
         assert (page.rows.num_rows, page.next_after, page.token) == (0, None, None)
 
-    async def test_behind_the_last_key_is_nothing(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_behind_the_last_key_is_nothing(self, source):
         page = await source.list_page("", after="zz")
         assert (page.rows.num_rows, page.next_after) == (0, None)
 
@@ -317,12 +321,13 @@ class SourceConformance(ObjectConformance):
             parts = [await keys_of(source, prefix, after=after, until=until) for after, until in ranges]
             assert [key for part in parts for key in part] == [key for key in self.TREE if key.startswith(prefix)]
 
+    @pytest.mark.usefixtures("tree")
     @SHARED
     @given(
         after=st.sampled_from(["", *TREE, "a", "a/", "dir/2/", "dir3", "~"]),
         prefix=st.sampled_from(["", "dir/", "foo"]),
     )
-    async def test_probe_finds_the_next_key(self, tree, source, after, prefix):
+    async def test_probe_finds_the_next_key(self, source, after, prefix):
         expected = next((key for key in self.TREE if key > after and key.startswith(prefix)), None)
         assert await source.probe(prefix, after=after) == expected
 
@@ -365,7 +370,8 @@ class SourceConformance(ObjectConformance):
             sizes = {row["key"]: row["size"] for row in await self.listed_facts(source)}
             assert (sizes["a.txt"], sizes["dir/1"]) == (103, 103)
 
-    async def test_listing_and_stat_tell_the_same(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_listing_and_stat_tell_the_same(self, source):
         listed = await self.listed_facts(source)
         assert [row["key"] for row in listed] == list(self.TREE)
         for row, seen in zip(listed, await stat_rows(source, list(self.TREE)), strict=True):

@@ -22,7 +22,8 @@ class TestVersionedBucket(PinnedConformance, SourceConformance):
             aws.setenv("AWS_S3_ENDPOINT_URL", server.url)
             yield S3Store(bucket())
 
-    async def test_pages_are_complete(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_pages_are_complete(self, source):
         assert (await source.list_page("")).complete
         assert source.requests == 2  # one asks whether there are versions
 
@@ -32,7 +33,8 @@ class TestBucketWithoutVersions(SourceConformance):
     def store(self, bucket):
         return S3Store(bucket(versioned=False))
 
-    async def test_pages_are_complete(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_pages_are_complete(self, source):
         assert (await source.list_page("")).complete
         assert source.requests == 2
 
@@ -44,7 +46,8 @@ class TestVersionsMayNotBeListed(PinnedConformance, SourceConformance):
             aws.setenv("AWS_S3_ENDPOINT_URL", server.url)
             yield S3Store(bucket())
 
-    async def test_pages_want_a_stat(self, tree, source):
+    @pytest.mark.usefixtures("tree")
+    async def test_pages_want_a_stat(self, source):
         assert not (await source.list_page("")).complete
 
 

@@ -212,7 +212,7 @@ class TestReading:
     @pytest.mark.parametrize("chunked", [True, False])
     async def test_a_body_that_breaks_off_is_an_error(self, web_server, source, chunked):
         web_server.resources["/a"] = Resource(DATA, breaks_at=100, chunked=chunked)
-        with pytest.raises(StoreError, match="/a: the answer broke off"):
+        with pytest.raises(StoreError, match="the answer broke off"):
             await read(source, "a")
 
     async def test_there_are_no_versions(self, web_server, source):
@@ -231,7 +231,7 @@ class TestReading:
     async def test_the_readers_own_errors_stay_its_own(self, web_server, source):
         web_server.resources["/a"] = Resource(DATA)
         for error in (TimeoutError("mine"), ValueError("mine"), OSError("mine")):
-            with pytest.raises(type(error), match="^mine$"):
+            with pytest.raises(type(error), match=r"^mine$"):
                 async with source.open("a"):
                     raise error
 
@@ -280,7 +280,7 @@ class TestErrors:
     async def test_a_server_that_is_not_there(self):
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
-            base = "http://127.0.0.1:{}/".format(reserved.getsockname()[1])
+            base = f"http://127.0.0.1:{reserved.getsockname()[1]}/"
             async with HTTPSource(base, userinfo=f"me:{SECRET}") as source:
                 for attempt in (lambda: source.stat(["a?sig=1"]), lambda: read(source, "a?sig=1")):
                     with pytest.raises(StoreError, match="cannot be reached") as caught:
@@ -290,7 +290,7 @@ class TestErrors:
 
     async def test_a_server_that_speaks_no_tls(self, web_server):
         async with HTTPSource(web_server.base.replace("http:", "https:")) as source:
-            with pytest.raises(StoreError, match="TLS failed|cannot be reached"):
+            with pytest.raises(StoreError, match=r"TLS failed|cannot be reached"):
                 await source.stat(["a"])
 
     async def test_a_server_that_speaks_no_http(self):
@@ -304,7 +304,7 @@ class TestErrors:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             thread = threading.Thread(target=hang_up, daemon=True)
             thread.start()
-            async with HTTPSource("http://127.0.0.1:{}/".format(listening.getsockname()[1])) as source:
+            async with HTTPSource(f"http://127.0.0.1:{listening.getsockname()[1]}/") as source:
                 with pytest.raises(StoreError, match="cannot be reached"):
                     await source.stat(["a"])
 
@@ -318,10 +318,10 @@ class TestErrors:
         assert caught.value.uri == base + "a"
 
     async def test_a_negative_length_is_no_length(self):
-        async with ScriptedServer(lambda _: Answer(headers={"Content-Length": "-5"})) as server:
-            async with HTTPSource(server.url + "/") as source:
-                with pytest.raises(StoreError):
-                    await source.stat(["a"])
+        answer = Answer(headers={"Content-Length": "-5"})
+        async with ScriptedServer(lambda _: answer) as server, HTTPSource(server.url + "/") as source:
+            with pytest.raises(StoreError, match="cannot be reached"):
+                await source.stat(["a"])
 
     async def test_it_must_be_entered(self, web_server):
         with pytest.raises(RuntimeError, match="async with"):

@@ -12,7 +12,7 @@ OPERATIONS = {"list_objects_v2": "Contents", "list_object_versions": "Versions"}
 
 
 @pytest.fixture
-async def client(s3):
+async def client(s3):  # noqa: ARG001  names the server
     async with open_client(connections=4) as client:
         yield client
 

@@ -227,7 +227,7 @@ class TestObjects:
     async def test_a_body_that_breaks_off_is_an_error(self, scripted):
         answer = Answer(b"beginning", headers={"Content-Length": "100", "ETag": '"x"'})
         async with scripted(lambda _: answer), S3Source("bucket") as source:
-            with pytest.raises(StoreError, match="s3://bucket/key: .*broke off"):
+            with pytest.raises(StoreError, match=r"s3://bucket/key: .*broke off"):
                 await read(source, "key")
 
 
@@ -250,8 +250,9 @@ async def raised_by(operation: str, source: Source, kind: type[Exception]) -> Ex
 
 
 class TestErrors:
+    @pytest.mark.usefixtures("s3")
     @pytest.mark.parametrize("operation", ["list", "probe", "open"])
-    async def test_a_missing_bucket(self, s3, operation):
+    async def test_a_missing_bucket(self, operation):
         error = await raised_by(operation, S3Source("no-such-bucket"), ObjectNotFoundError)
         assert "no such bucket" in str(error)
 
@@ -284,13 +285,15 @@ class TestErrors:
             error = await raised_by(operation, S3Source("bucket"), AccessDeniedError)
         assert code in str(error)
 
+    @pytest.mark.usefixtures("s3")
     @pytest.mark.parametrize("operation", ["list", "stat", "open"])
-    async def test_no_credentials(self, aws, s3, operation):
+    async def test_no_credentials(self, aws, operation):
         aws.delenv("AWS_ACCESS_KEY_ID")
         aws.delenv("AWS_SECRET_ACCESS_KEY")
         error = await raised_by(operation, S3Source("bucket"), AccessDeniedError)
         assert "AWS_ACCESS_KEY_ID" in str(error)
 
+    @pytest.mark.usefixtures("s3")
     @pytest.mark.parametrize(
         ("name", "value", "kind"),
         [
@@ -300,7 +303,7 @@ class TestErrors:
             ("AWS_REGION", "not a region", StoreError),
         ],
     )
-    async def test_settings_that_cannot_be(self, aws, s3, name, value, kind):
+    async def test_settings_that_cannot_be(self, aws, name, value, kind):
         aws.setenv(name, value)
         source = S3Source("bucket")
         with pytest.raises(kind) as caught:
@@ -319,7 +322,7 @@ class TestErrors:
         cut = Answer(b"<ListBucketResult>" + b"<Contents><Key>x</Key></Contents>" * 1_000)
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
-            dead = "http://127.0.0.1:{}".format(reserved.getsockname()[1])
+            dead = f"http://127.0.0.1:{reserved.getsockname()[1]}"
             async with scripted(lambda _: cut) as server, S3Source("unreadable") as unreadable:
                 aws.setenv("AWS_S3_ENDPOINT_URL", dead)
                 async with S3Source("unreachable") as unreachable, anyio.create_task_group() as group:
