@@ -64,7 +64,8 @@ async def pages_of(
     pages: list[Page] = []
     token = None
     while True:
-        page = await source.list_page(prefix, after=after, until=until, token=token)
+        # With a token, it is the token that counts.
+        page = await source.list_page(prefix, after="" if token else after, until=until, token=token)
         keys = page.rows.column("key").to_pylist()
         assert page.rows.schema == PAGE_SCHEMA
         assert all(low < high for low, high in pairwise([after, *keys]))

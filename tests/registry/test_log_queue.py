@@ -178,6 +178,33 @@ async def test_what_is_abandoned_is_settled_with_an_error():
     await log.queue.room()
 
 
+async def test_a_commit_that_is_cancelled_is_ended_and_its_handles_say_so():
+    committing, go_on = anyio.Event(), anyio.Event()
+
+    async def prepare(ticket):
+        return ticket
+
+    async def commit(tickets):
+        committing.set()
+        await go_on.wait()
+        return [f"v{ticket}" for ticket in tickets]
+
+    queue = LogQueue(prepare, commit, size=4)
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as cancelled:
+
+        async def cancel():
+            await committing.wait()
+            cancelled.cancel_scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+
+        tasks.start_soon(cancel)
+        queue.start(cancelled)
+        handle = queue.put(0)
+    queue.abandon()
+    assert await handle == "v0"
+
+
 async def test_an_error_is_unseen_until_it_is_awaited():
     log = Log([FAILS_PREPARING, FAILS_COMMITTING])
     for gate in log.gates:

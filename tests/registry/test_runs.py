@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 
 import anyio
 import pytest
@@ -133,6 +134,33 @@ async def test_a_run_that_is_cancelled_as_it_opens_leaves_the_registry_usable(dr
             await task
     async with refscan.init(project="demo") as run:
         assert (await run.log_artifact(await draft(files={"f": "0"}))).version == "v0"
+
+
+@pytest.mark.parametrize("how", ["scope", "task"])
+async def test_a_cancelled_transaction_leaves_the_database_unlocked(draft, tmp_path, how):
+    async def use(run):
+        await run.use_artifact("data")
+
+    async with refscan.init(project="demo") as run:
+        await run.log_artifact(await draft(files={"f": "0"}))
+        for steps in (*range(1, 60), 80, 120, 200, 400):
+            if how == "task":
+                task = asyncio.create_task(use(run))
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                task.cancel()
+                await asyncio.wait([task])
+            else:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(use, run)
+                    for _ in range(steps):
+                        await anyio.lowlevel.checkpoint()
+                    tasks.cancel_scope.cancel()
+            other = sqlite3.connect(tmp_path / "registry" / "catalog.sqlite", timeout=0, isolation_level=None)
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            finally:
+                other.close()
 
 
 async def test_runs_may_be_nested(catalog, draft, tmp_path):

@@ -129,3 +129,18 @@ async def test_in_its_turn_put_waits_until_what_is_on_disk_was_taken():
             taken.append(await buffer.next())
         taken += await rest_of(buffer)
     assert [got.rows.column("size")[0].as_py() for got in taken if got is not None] == list(range(40))
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 3])
+@pytest.mark.parametrize("before", range(10))
+async def test_pages_put_while_others_are_on_disk_stand_behind_them(before, ahead):
+    buffer = RangeBuffer()
+    for number in range(before):
+        await buffer.put(page(number))
+    taken: list[Listed | None] = [await buffer.next() for _ in range(max(0, before - ahead))]
+    for number in range(before, before + 20):
+        await buffer.put(page(number))
+        taken.append(await buffer.next())
+    buffer.end()
+    taken += await rest_of(buffer)
+    assert [got.rows.column("size")[0].as_py() for got in taken if got is not None] == list(range(before + 20))

@@ -64,6 +64,17 @@ async def test_pages_that_end_where_the_listing_ends(count):
     assert source.listings == -(-count // 1_000)
 
 
+async def test_a_range_whose_bound_ends_a_page_is_not_asked_for_more():
+    class WithoutUntil(Handing):
+        async def _list_page(self, prefix, after, until, token):  # noqa: ARG002
+            return await super()._list_page(prefix, after, None, token)
+
+    source = WithoutUntil(numbered(20, page_size=5))
+    rows, _ = await scanned(source, bounds=["000004", "000014"])
+    assert rows == truth(source.inner)
+    assert source.listings == 4
+
+
 async def test_batches_have_the_page_schema_and_none_is_empty():
     async with scanning(EmptyPages(numbered(50), seed=4)) as scan:
         batches = [batch async for batch in scan]

@@ -143,12 +143,13 @@ class Unreadable(Handing):
 
 
 @pytest.mark.parametrize(
-    ("key", "expected"),
-    [("pre", ["pre"]), ("q", ["q/r"]), ("pre/b", ["pre/b/c"])],
+    ("key", "prefix", "expected"),
+    [("pre", None, ["pre"]), ("q", "q/", ["q/r"]), ("pre/b", "pre/b/", ["pre/b/c"]), ("w", "w/", ["w//x"])],
 )
-async def test_where_objects_may_only_be_listed_the_listing_tells(key, expected):
-    rows, _ = await scanned(Unreadable(bucket(KEYS)), key)
+async def test_where_objects_may_only_be_listed_the_listing_tells(key, prefix, expected):
+    rows, scan = await scanned(Unreadable(bucket(KEYS)), key)
     assert keys_of(rows) == expected
+    assert scan.receipt.prefix == prefix
 
 
 async def test_where_objects_may_only_be_listed_a_pin_is_denied():

@@ -53,6 +53,16 @@ class TestBodies:
         assert caught.value.response["Error"]["Code"] == "NoSuchBucket"
         assert BODY not in caught.value.response
 
+    async def test_an_error_is_one_whatever_it_says(self, aws, operation):
+        root = "ListVersionsResult" if operation == "list_object_versions" else "ListBucketResult"
+        answer = Answer(f"<{root}><IsTruncated>false</IsTruncated></{root}>".encode(), status=403)
+        async with ScriptedServer(lambda _: answer) as server:
+            aws.setenv("AWS_S3_ENDPOINT_URL", server.url)
+            async with open_client(connections=1) as client:
+                with pytest.raises(ClientError) as caught:
+                    await getattr(client, operation)(Bucket="bucket")
+        assert BODY not in caught.value.response
+
     async def test_an_error_in_a_success_is_tried_again(self, aws, operation):
         error = Answer(b"<Error><Code>InternalError</Code><Message>once</Message></Error>")
         async with ScriptedServer(lambda _: error if len(server.requests) == 1 else page) as server:

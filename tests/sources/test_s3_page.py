@@ -306,6 +306,12 @@ class TestRegularPages:
             body = plain[:second] + odd + plain[end:]
             assert parse_page(body) == parse_page(plain), odd
 
+    def test_an_entry_without_a_key_is_not_passed_over(self, name, versions, deleted):
+        plain = _many(DIALECTS[name], versions=versions, deleted=deleted).body
+        second = re.search(rb"<Key>dir(%20| |\+)1(/|%2F)[^<]*</Key>", plain)[0]
+        with pytest.raises(StoreError, match="has no key"):
+            parse_page(plain.replace(second, b"<NoKey/>", 1))
+
     def test_comments_and_sections_are_no_entries(self, name, versions, deleted):
         plain = _many(DIALECTS[name], versions=versions, deleted=deleted).body
         tag = b"Version" if versions else b"Contents"

@@ -29,9 +29,7 @@ _LEAF = re.compile(rb"<([A-Za-z0-9]+)>[^<]*</\1>")
 _TAGS = re.compile(rb"(?:\s*</?[A-Za-z0-9]+ ?/?>)*\s*")
 _ESCAPE = re.compile(r"&([^;&]*);?")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_MARKS = re.compile(
-    rb"<(IsTruncated|EncodingType|NextKeyMarker|NextContinuationToken)>([^<]*)</|<(CommonPrefixes|DeleteMarker)>"
-)
+_MARKS = re.compile(rb"<(IsTruncated|EncodingType|NextKeyMarker|NextContinuationToken)>([^<]*)</")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +122,8 @@ def _read_regular(body: bytes) -> Listing | None:
     if len(found) != body.count(begin) or len(found) != keys:
         return None
     marks: dict[bytes, bytes] = {}
-    # Delete markers may stand anywhere between the versions, the other marks only around them.
     for part in (body[:first], body[last:]):
-        for mark, value, element in _MARKS.findall(part):
-            if element == b"CommonPrefixes":
-                return None
-            marks[mark] = value
+        marks.update(_MARKS.findall(part))
     columns: dict[str, Sequence[bytes]] = dict(zip(names, zip(*found, strict=True), strict=True))
     if "Key" not in columns:
         return None
@@ -138,7 +132,7 @@ def _read_regular(body: bytes) -> Listing | None:
         return None
     return Listing(
         {field: _texts(values) for field, values in columns.items()},
-        {mark.decode(): _texts([value])[0] for mark, value in marks.items() if mark},
+        {mark.decode(): _texts([value])[0] for mark, value in marks.items()},
     )
 
 
