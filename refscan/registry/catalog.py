@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from refscan.errors import ArtifactError, RefscanError, RegistryError, StoreError
+from refscan.registry.database import open_engine
 from refscan.registry.tables import alias, artifact, edge, metadata, project, run, version
 from refscan.registry.uncancelled import to_its_end
 
@@ -23,7 +21,6 @@ __all__ = ["Catalog", "Outcome", "Proposal", "Record"]
 
 _LARGEST = 2**63 - 1  # what a column holds
 _FORMAT = 1
-_BUSY_TIMEOUT = 60_000  # milliseconds that a transaction waits for another process's
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +97,7 @@ class Catalog:
             raise StoreError(
                 f"the registry directory {self.path.parent} cannot be made ({error.strerror}); set REFSCAN_REGISTRY"
             ) from error
-        engine = create_async_engine(f"sqlite+aiosqlite:///{self.path}")
-        sql.event.listen(engine.sync_engine, "connect", _prepare_connection)
-        sql.event.listen(engine.sync_engine, "begin", _begin)
-        self._engine = engine
+        self._engine = open_engine(self.path)
         async with self._begin() as connection:
             found = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
             if found > _FORMAT:
@@ -266,35 +260,6 @@ class _State:
     type: str
     number: int
     digest: str | None
-
-
-def _prepare_connection(connection: Any, _: object) -> None:
-    # The driver must not begin transactions of its own: `_begin` does.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT}")
-    _use_wal(cursor)
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _use_wal(cursor: Any) -> None:
-    """Switch to the write-ahead log; SQLite does not wait by itself while another process does the same."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT / 1_000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 async def _project_id(connection: AsyncConnection, name: str) -> int:

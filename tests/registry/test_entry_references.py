@@ -1,5 +1,7 @@
 """References to entries of logged artifacts: by object and by URI, chained, and never to other bytes."""
 
+import itertools
+
 import pytest
 
 import refscan
@@ -66,6 +68,25 @@ async def test_references_may_be_chained_through_artifacts_and_projects(draft, m
     root = await version.download(tmp_path / "root")
     assert ((root / "s").read_text(), (root / "o").read_bytes()) == ("stored", b"object")
     assert (await version.verify()).ok
+
+
+async def test_of_entries_with_one_content_one_is_taken_in_whatever_order_they_come(draft):
+    async with refscan.init(project="demo") as run:
+        entries = [
+            await (await run.log_artifact(await draft(name, {"f": "same"}))).get_entry("f") for name in ("one", "two")
+        ]
+        stored = await draft("stored", {"f": "same"})
+        for number, order in enumerate(itertools.permutations([*entries, None])):
+            artifact = Artifact(f"order-{number}", type="dataset")
+            for entry in order:
+                if entry is not None:
+                    await artifact.add_reference(entry)
+                else:
+                    async with artifact.new_file("f") as file:
+                        await file.write("same")
+            version = await run.log_artifact(artifact)
+            assert (version.entry_count, version.digest) == (1, (await run.log_artifact(stored)).digest)
+            assert (await version.get_entry("f")).ref == "refscan://demo/one:v0/f"
 
 
 @pytest.mark.parametrize("path", ["a?b", "a#b", "a%20b", "a b", "a:b", "é/中", "v0:/x", "a//b"])
