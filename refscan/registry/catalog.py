@@ -12,64 +12,16 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from refscan.errors import ArtifactError, RefscanError, RegistryError, StoreError
+from refscan.errors import ArtifactError, RegistryError, StoreError
 from refscan.registry.database import open_engine
+from refscan.registry.records import Outcome, Proposal, Record
 from refscan.registry.tables import alias, artifact, edge, metadata, project, run, version
 from refscan.registry.uncancelled import to_its_end
 
-__all__ = ["Catalog", "Outcome", "Proposal", "Record"]
+__all__ = ["Catalog"]
 
 _LARGEST = 2**63 - 1  # what a column holds
 _FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A manifest that is stored and asks for a version."""
-
-    project: str
-    name: str
-    type: str
-    description: str | None
-    metadata: str
-    receipts: str
-    digest: str
-    pin_digest: str
-    manifest: str
-    entry_count: int
-    size: int
-    aliases: tuple[str, ...]
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One version as the catalog has it."""
-
-    artifact_id: int
-    project: str
-    name: str
-    type: str
-    number: int
-    digest: str
-    pin_digest: str
-    manifest: str
-    entry_count: int
-    size: int
-    description: str | None
-    metadata: str
-    receipts: str
-    created_at: datetime
-    aliases: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A record and whether it is new, or why there is none."""
-
-    record: Record | None = None
-    created: bool = False
-    error: RefscanError | None = None
 
 
 class Catalog:

@@ -19,9 +19,9 @@ from refscan.errors import ArtifactError
 from refscan.manifest.index import Index
 from refscan.manifest.writer import write_manifest
 from refscan.registry.artifact import Artifact
-from refscan.registry.catalog import Proposal
 from refscan.registry.current import enter_run, leave_run
 from refscan.registry.queue import LogHandle, LogQueue
+from refscan.registry.records import Proposal
 from refscan.registry.registry import Registry
 from refscan.registry.text import check_text
 from refscan.registry.version import Version

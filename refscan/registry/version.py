@@ -19,8 +19,8 @@ from refscan.download.verify import Verification, verify
 from refscan.manifest.index import Index
 from refscan.manifest.reader import find_entry, read_manifest
 from refscan.manifest.receipt import Receipt
-from refscan.registry.catalog import Record
 from refscan.registry.entry import ENTRY_FIELDS, Entry, entry_of, find_entry_by_uri, is_entry_uri
+from refscan.registry.records import Record
 from refscan.registry.registry import Registry
 from refscan.registry.store import LocalStore
 
