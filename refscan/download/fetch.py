@@ -90,7 +90,7 @@ async def download(
                 try:
                     await _fetch_entry(row, root, real_root, resolver, report)
                 except (ObjectNotFoundError, UnsupportedSchemeError):
-                    if not allow_missing:
+                    if not allow_missing or row["ref"] is None:
                         raise
                     report.missing += 1
                 finally:

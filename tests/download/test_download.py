@@ -15,6 +15,7 @@ from refscan import (
     StoreError,
     UnsupportedSchemeError,
 )
+from refscan.download import fetch
 
 
 @pytest.fixture
@@ -330,6 +331,16 @@ async def test_a_cancelled_download_leaves_no_part_of_a_file(log, tmp_path, file
     assert files_below(tmp_path / "root") == {"a": b"aaaa", "b": b"bbbb"}
 
 
+async def test_a_file_that_is_opened_while_its_download_is_cancelled_is_closed(tmp_path):
+    opened = None
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        async with fetch._opened(tmp_path / "f", "xb") as opened:
+            await anyio.lowlevel.checkpoint()
+    assert opened is not None
+    assert opened.closed
+
+
 async def test_downloads_of_one_version_may_run_at_once(memory, log, tmp_path, files_below):
     content = {f"{number % 7}/{number}": b"x" * number for number in range(100)}
     version = await log(memory(content).base)
@@ -356,5 +367,6 @@ async def test_a_stored_file_that_was_lost_is_an_error(tmp_path):
         await version.download(tmp_path / "damaged")
     assert not (tmp_path / "damaged" / "f").exists()
     stored.unlink()
-    with pytest.raises(ObjectNotFoundError):
-        await version.download(tmp_path / "lost")
+    for allowed in (False, True):
+        with pytest.raises(ObjectNotFoundError):
+            await version.download(tmp_path / "lost", allow_missing_references=allowed)

@@ -220,20 +220,34 @@ async def test_a_scan_that_was_left_gives_no_rows():
         await anext(scan)
 
 
+async def read_into(outcome, scan):
+    try:
+        outcome.append(await taken(scan))
+    except anyio.ClosedResourceError:
+        outcome.append("left")
+
+
 async def test_leaving_does_not_look_like_the_end_to_another_task():
     """A reader in a task of its own must not take half a listing for the whole."""
-    outcome = []
-
-    async def read(scan):
-        try:
-            outcome.append(await taken(scan))
-        except anyio.ClosedResourceError:
-            outcome.append("left")
-
+    outcome: list[object] = []
     async with anyio.create_task_group() as group, scanning(Stuck(numbered(100))) as scan:
-        group.start_soon(read, scan)
+        group.start_soon(read_into, outcome, scan)
         await anyio.wait_all_tasks_blocked()
     assert outcome == ["left"]
+
+
+async def test_cancelling_does_not_look_like_the_end_to_another_task():
+    """The scan's own tasks end at once, though its body takes its time."""
+    outcome: list[object] = []
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            async with scanning(Stuck(numbered(100))) as scan:
+                group.start_soon(read_into, outcome, scan)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await anyio.wait_all_tasks_blocked()
+                assert outcome == ["left"]
 
 
 def reading(source, entered: anyio.Event):

@@ -55,6 +55,13 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """Bytes as they are, be they HTTP or not."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Forward:
     """What another server answers, to this request or to another ``target``."""
 
@@ -62,7 +69,7 @@ class Forward:
     target: str | None = None
 
 
-Script = Callable[[Request], Answer | Stall | Forward]
+Script = Callable[[Request], Answer | Stall | Raw | Forward]
 
 
 class ScriptedServer:
@@ -122,6 +129,9 @@ class ScriptedServer:
                 with suppress(ConnectionError):
                     await reader.read()
                 self.abandoned.set()
+            case Raw(data):
+                writer.write(data)
+                await writer.drain()
             case Forward(endpoint, changed):
                 await _relay(
                     head.replace(target.encode("latin-1"), (changed or target).encode("latin-1"), 1), endpoint, writer

@@ -2,7 +2,6 @@
 
 import gzip
 import socket
-import threading
 from datetime import UTC, datetime
 
 import anyio
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pytest
 from conformance.suite import read
 from servers.http import Resource, WebServer
-from servers.scripted import Answer, ScriptedServer
+from servers.scripted import Answer, Raw, ScriptedServer
 
 from refscan.errors import AccessDeniedError, DigestMismatchError, ObjectNotFoundError, StoreError
 from refscan.sources.http import HTTPSource
@@ -294,19 +293,10 @@ class TestErrors:
                 await source.stat(["a"])
 
     async def test_a_server_that_speaks_no_http(self):
-        def hang_up() -> None:
-            for _ in range(2):
-                connection, _ = listening.accept()
-                with connection:
-                    connection.recv(1 << 16)
-                    connection.sendall(b"220 mail.example.com ESMTP\r\n")
-
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            thread = threading.Thread(target=hang_up, daemon=True)
-            thread.start()
-            async with HTTPSource(f"http://127.0.0.1:{listening.getsockname()[1]}/") as source:
-                with pytest.raises(StoreError, match="cannot be reached"):
-                    await source.stat(["a"])
+        greeting = Raw(b"220 mail.example.com ESMTP\r\n")
+        async with ScriptedServer(lambda _: greeting) as server, HTTPSource(server.url + "/") as source:
+            with pytest.raises(StoreError, match="cannot be reached"):
+                await source.stat(["a"])
 
     @pytest.mark.parametrize(
         "base", ["http://127.0.0.1:99999/", "http://127.0.0.1:port/", "http://[::1/", "http://a..b/"]
