@@ -1,74 +1,41 @@
 """URIs, taken apart and put together again without changing a byte of a key.
 
-A key is everything behind the container. In ``s3://`` only a trailing ``?versionId=…`` is syntax; a key that
-itself ends so is written with an empty pin behind it (``s3://b/odd?versionId=1?versionId=``). In ``file://``
-``%XX`` is decoded (RFC 8089) and nothing else is syntax, so ``?`` and ``#`` are part of a name.
+A key is everything behind the container. In ``s3://`` only a trailing ``?versionId=…`` is syntax, in ``gs://`` only
+a trailing ``#GENERATION``; a key that itself ends so is written with an empty pin behind it
+(``s3://b/odd?versionId=1?versionId=``, ``gs://b/odd#1#``). In ``file://`` ``%XX`` is decoded (RFC 8089) and nothing
+else is syntax, so ``?`` and ``#`` are part of a name. Azure's blobs are named by their URL, where ``%XX`` is decoded
+and a query is no part of the key (``refscan.azure_uri``).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import unquote, unquote_to_bytes
+from typing import Literal
+from urllib.parse import unquote_to_bytes
 
+from refscan.azure_uri import AZURE_SCHEMES, blob_url, split_blob_url
 from refscan.errors import InvalidURIError
+from refscan.redact import redact
 
-__all__ = ["Location", "parse", "parse_ref", "quote_file_key", "redact", "scheme_of"]
+__all__ = ["Location", "StoreName", "parse", "parse_ref", "quote_key", "scheme_of"]
+
+StoreName = Literal["s3", "gcs", "azure", "http", "file", "memory", "fsspec"]
+"""What kind of store a location lies in; it decides which source reads it."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_VERSION_ID = re.compile(r"(.*)\?versionId=([^?&#/\s]*)", re.DOTALL)
+_PINS = {
+    "s3": re.compile(r"(.*)\?versionId=([^?&#/\s]*)", re.DOTALL),
+    "memory": re.compile(r"(.*)\?versionId=([^?&#/\s]*)", re.DOTALL),
+    "gcs": re.compile(r"(.*)#([0-9]*)", re.DOTALL),
+}
+_STORES: dict[str, StoreName] = {"s3": "s3", "gs": "gcs", "memory": "memory", "http": "http", "https": "http"}
+# S3 also takes the ARN of an access point in a bucket's place.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_QUERY = re.compile(r"([^?#]*)(.*)", re.DOTALL)
-_PARAMETER = re.compile(r"([?#&])([^?#&]*)")
-_LOGIN = re.compile(r"(?<=//)[^/?#]*@|[^/?#]*:[^/?#]*@")
+_ARN = re.compile(r"(arn:[a-z-]+:s3[a-z-]*:[a-z0-9-]*:[0-9]*:accesspoint[/:][A-Za-z0-9.-]+)(?:/(.*))?", re.DOTALL)
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-
-# Query parameters that sign a request or carry a key: AWS and Google signatures (versions 2 and 4), CloudFront,
-# Azure shared access signatures, and the usual names of bearer tokens.
-_SECRET_PREFIXES = ("x-amz-", "x-goog-")
-_SECRET_NAMES = frozenset(
-    [
-        "sig",
-        "signature",
-        "awsaccesskeyid",
-        "googleaccessid",
-        "key-pair-id",
-        "token",
-        "access_token",
-        "auth_token",
-        "api_key",
-        "apikey",
-        "password",
-        "secret",
-    ]
-)
-_SIGNATURE_NAMES = frozenset(("sig", "signature"))
-_BESIDE_A_SIGNATURE = frozenset(
-    [
-        "expires",
-        "policy",
-        "sv",
-        "st",
-        "se",
-        "sp",
-        "sr",
-        "spr",
-        "sip",
-        "srt",
-        "ss",
-        "si",
-        "sdd",
-        "skoid",
-        "sktid",
-        "skt",
-        "ske",
-        "sks",
-        "skv",
-        "saoid",
-        "suoid",
-        "scid",
-    ]
-)
+_QUOTED = {"file": str.maketrans({"%": "%25"}), "azure": str.maketrans({"%": "%25", "?": "%3F", "#": "%23"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +43,24 @@ class Location:
     """Where one object or prefix lies.
 
     Attributes:
-        scheme: Lower case: ``s3``, ``file``, ``http``, ``https``, ``memory``.
-        container: The bucket, the host with its port, or the memory store's name; empty for files.
+        scheme: Lower case: ``s3``, ``gs``, ``file``, ``http``, ``https``, ``memory``; ``https`` or ``http`` for Azure.
+        container: The bucket, the host with its port, or the memory store's name; for Azure the account's host (and
+            its path, for an emulator) with the container; for other schemes the host with the user; empty for files.
         key: The object's key, as its bytes are; for files the absolute path without its first ``/``;
             for HTTP the path and query.
         version_id: The pin of the URI, if it has one.
-        userinfo: ``user:password`` of an HTTP URL; never part of ``uri`` or ``repr``.
+        store: What kind of store it lies in.
+        userinfo: ``user:password`` of a URL; never part of ``uri`` or ``repr``.
+        sas: The shared access signature of an Azure URL; never part of ``uri`` or ``repr``.
     """
 
     scheme: str
     container: str
     key: str
     version_id: str | None = None
+    store: StoreName = "fsspec"
     userinfo: str | None = field(default=None, repr=False)
+    sas: str | None = field(default=None, repr=False)
 
     @property
     def base(self) -> str:
@@ -98,8 +70,7 @@ class Location:
     @property
     def uri(self) -> str:
         """The URI without its pin and without secrets."""
-        key = quote_file_key(self.key) if self.scheme == "file" else self.key
-        return redact(self.base + key)
+        return redact(self.base + quote_key(self.key, self.store))
 
     @property
     def last_segment(self) -> str:
@@ -108,7 +79,7 @@ class Location:
         For HTTP the query is no part of it.
         """
         key = self.key
-        if self.scheme in ("http", "https"):
+        if self.store == "http":
             key = key.partition("?")[0]
         stem = key.rstrip("/")
         return key[stem.rfind("/") + 1 :] if stem else key
@@ -131,19 +102,25 @@ def scheme_of(uri: str) -> str:
     return match[1].lower()
 
 
-def parse(uri: str) -> Location:
+def parse(uri: str, *, blob_endpoints: Sequence[str] = ()) -> Location:
     """Read a URI as a person writes it, pins included.
+
+    Args:
+        uri: The URI.
+        blob_endpoints: Azure blob endpoints beside the public ones, such as an emulator's
+            ``http://127.0.0.1:10000/devstoreaccount1``; the first is the account of ``az://CONTAINER/…``.
 
     Raises:
         InvalidURIError: It cannot be read; the text says why.
     """
-    location = parse_ref(uri)
-    if location.scheme in ("s3", "memory") and (match := _VERSION_ID.fullmatch(location.key)):
-        return Location(location.scheme, location.container, match[1], match[2] or None)
+    location = parse_ref(uri, blob_endpoints=blob_endpoints)
+    pin = _PINS.get(location.store)
+    if pin is not None and (match := pin.fullmatch(location.key)):
+        return Location(location.scheme, location.container, match[1], match[2] or None, location.store)
     return location
 
 
-def parse_ref(ref: str) -> Location:
+def parse_ref(ref: str, *, blob_endpoints: Sequence[str] = ()) -> Location:
     """Read a URI as a manifest records it: everything behind the container is the key.
 
     Raises:
@@ -157,18 +134,30 @@ def parse_ref(ref: str) -> Location:
         raise InvalidURIError(f"{shown} is not valid UTF-8, so no manifest can hold it", uri=shown) from None
     rest = ref[len(scheme) + 3 :]
     if scheme == "file":
-        return Location(scheme, "", _file_key(rest, ref))
-    container, _, key = rest.partition("/")
+        return Location(scheme, "", _file_key(rest, ref), store="file")
+    url = blob_url(scheme, rest, blob_endpoints) if scheme in AZURE_SCHEMES else f"{scheme}://{rest}"
+    if (blob := split_blob_url(url, blob_endpoints)) is not None:
+        key = _decode(blob.path, ref)
+        web_scheme, _, container = blob.container.partition("://")
+        return Location(web_scheme, container, key, blob.version_id, "azure", sas=blob.sas)
     if scheme in ("http", "https"):
         return _http(scheme, rest, ref)
-    if not container:
+    store = _STORES.get(scheme, "fsspec")
+    container, _, key = rest.partition("/")
+    if store == "fsspec":
+        userinfo, at, host = container.rpartition("@")
+        user = userinfo.partition(":")[0]
+        return Location(scheme, f"{user}@{host}" if user else host, key, userinfo=userinfo if at else None)
+    if store == "s3" and (arn := _ARN.fullmatch(rest)):
+        container, key = arn[1], arn[2] or ""
+    elif not container:
         raise InvalidURIError(f"{ref!r} names no bucket; write {scheme}://BUCKET/KEY", uri=ref)
-    if not _BUCKET.fullmatch(container):
+    elif not _BUCKET.fullmatch(container):
         shown = redact(ref)
         raise InvalidURIError(
             f"{shown!r} has no valid bucket name; it takes letters, digits, '.', '-' and '_'", uri=shown
         )
-    return Location(scheme, container, key)
+    return Location(scheme, container, key, store=store)
 
 
 def _http(scheme: str, rest: str, uri: str) -> Location:
@@ -177,7 +166,7 @@ def _http(scheme: str, rest: str, uri: str) -> Location:
     if not host or re.search(r"[\s\\\x00-\x1f]", host):
         shown = redact(uri)
         raise InvalidURIError(f"{shown!r} names no host; write {scheme}://HOST/PATH", uri=shown)
-    return Location(scheme, host.lower(), key, userinfo=userinfo or None)
+    return Location(scheme, host.lower(), key, store="http", userinfo=userinfo or None)
 
 
 def _file_key(rest: str, uri: str) -> str:
@@ -185,54 +174,23 @@ def _file_key(rest: str, uri: str) -> str:
     if host not in ("", "localhost") or not slash:
         shown = redact(uri)
         raise InvalidURIError(f"{shown!r} is not absolute; a file URI has three slashes: file:///PATH", uri=shown)
-    try:
-        key = _ESCAPE.sub(lambda match: unquote_to_bytes(match[0]).decode(), path)
-    except UnicodeDecodeError:
-        raise InvalidURIError(
-            f"{uri!r} decodes to bytes that are not UTF-8, so no manifest can hold it", uri=uri
-        ) from None
+    key = _decode(path, uri)
     if "\0" in key:
         raise InvalidURIError(f"{uri!r} holds a zero byte, which no file name can", uri=uri)
     return key
 
 
-def quote_file_key(key: str) -> str:
-    """Write a path so that ``parse`` gives it back: only ``%`` needs an escape."""
-    return key.replace("%", "%25")
+def _decode(path: str, uri: str) -> str:
+    try:
+        return _ESCAPE.sub(lambda match: unquote_to_bytes(match[0]).decode(), path)
+    except UnicodeDecodeError:
+        shown = redact(uri)
+        raise InvalidURIError(
+            f"{shown!r} decodes to bytes that are not UTF-8, so no manifest can hold it", uri=shown
+        ) from None
 
 
-def redact(uri: str) -> str:
-    """Return ``uri`` without credentials: user information, signatures, tokens.
-
-    Keys of object stores are left as they are: there ``?`` and ``@`` are part of a key.
-    """
-    match = _SCHEME.fullmatch(uri)
-    if match is None:
-        # Not a URI, yet it may be one with a typing error, and then its secrets are secrets too.
-        return _without_secret_parameters(_LOGIN.sub("", uri))
-    scheme = match[1].lower()
-    authority, tail = re.fullmatch(r"([^/?#]*)(.*)", match[2], re.DOTALL).groups()  # type: ignore[union-attr]
-    userinfo, at, host = authority.rpartition("@")
-    if at:
-        user = userinfo.partition(":")[0]
-        # A token may stand as the user of HTTP (git+https too); elsewhere it is part of the place: ssh, abfss.
-        keeps_user = user and "http" not in scheme and scheme not in ("s3", "gs")
-        authority = f"{user}@{host}" if keeps_user else host
-    if scheme not in ("s3", "gs", "memory", "file"):
-        tail = _without_secret_parameters(tail)
-    return f"{match[1]}://{authority}{tail}"
-
-
-def _without_secret_parameters(tail: str) -> str:
-    path, parameters = _QUERY.fullmatch(tail).groups()  # type: ignore[union-attr]
-    found = _PARAMETER.findall(parameters)
-    names = [unquote(text.partition("=")[0]).lower() for _, text in found]
-    signed = not _SIGNATURE_NAMES.isdisjoint(names)
-    kept, opening = path, ""
-    for (mark, text), name in zip(found, names, strict=True):
-        opening = mark if mark != "&" else opening
-        if name in _SECRET_NAMES or name.startswith(_SECRET_PREFIXES) or (signed and name in _BESIDE_A_SIGNATURE):
-            continue
-        kept += (opening or mark) + text
-        opening = ""
-    return kept
+def quote_key(key: str, store: StoreName) -> str:
+    """Write a key so that ``parse`` gives it back: ``%`` is escaped where ``%XX`` is decoded, no more than needed."""
+    quoted = _QUOTED.get(store)
+    return key if quoted is None else key.translate(quoted)

@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refscan.errors import InvalidURIError
-from refscan.uri import Location, parse, parse_ref, quote_file_key, redact, scheme_of
+from refscan.redact import redact
+from refscan.uri import Location, parse, parse_ref, quote_key, scheme_of
 
 # Everything that UTF-8 can hold: all but lone surrogates.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -21,7 +22,7 @@ class TestKeysAreKeptToTheByte:
     @example("s3", "user:password@host?X-Amz-Signature=1&sig=2")
     def test_a_recorded_reference_gives_its_key_back(self, scheme, key):
         location = parse_ref(f"{scheme}://bucket/{key}")
-        assert location == Location(scheme, "bucket", key)
+        assert location == Location(scheme, "bucket", key, store=scheme)
         assert location.base + location.key == f"{scheme}://bucket/{key}"
         assert location.uri == f"{scheme}://bucket/{key}"
 
@@ -44,7 +45,7 @@ class TestKeysAreKeptToTheByte:
 
     @pytest.mark.parametrize("tail", ["?versionid=1", "?versionId=a/b", "?versionId=a&x=1", "?x=1&versionId=2", "#1"])
     def test_nothing_else_is_syntax(self, tail):
-        assert parse(f"s3://bucket/key{tail}") == Location("s3", "bucket", f"key{tail}")
+        assert parse(f"s3://bucket/key{tail}") == Location("s3", "bucket", f"key{tail}", store="s3")
 
     @pytest.mark.parametrize("key", ODD_KEYS)
     def test_odd_keys(self, key):
@@ -55,13 +56,13 @@ class TestKeysAreKeptToTheByte:
     @example("100%")
     @example("a%41?b#c")
     def test_paths(self, key):
-        location = parse(f"file:///{quote_file_key(key)}")
-        assert location == Location("file", "", key)
+        location = parse(f"file:///{quote_key(key, 'file')}")
+        assert location == Location("file", "", key, store="file")
         assert parse(location.uri) == location
 
     @pytest.mark.parametrize("uri", ["s3://bucket", "s3://bucket/", "S3://bucket"])
     def test_a_whole_bucket(self, uri):
-        assert parse(uri) == Location("s3", "bucket", "")
+        assert parse(uri) == Location("s3", "bucket", "", store="s3")
 
 
 class TestFiles:
@@ -81,7 +82,7 @@ class TestFiles:
         ],
     )
     def test_percent_escapes_are_all_that_is_decoded(self, uri, key):
-        assert parse(uri) == Location("file", "", key)
+        assert parse(uri) == Location("file", "", key, store="file")
 
     @pytest.mark.parametrize("uri", ["file://a/b", "file://relative", "file://"])
     def test_a_relative_path_is_refused(self, uri):

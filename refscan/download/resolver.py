@@ -12,9 +12,10 @@ from typing import Any, Self
 import anyio
 
 from refscan.errors import DigestMismatchError, UnsupportedSchemeError
+from refscan.redact import redact
 from refscan.sources.schemes import has_source, open_source
 from refscan.sources.source import Source
-from refscan.uri import Location, parse_ref, redact
+from refscan.uri import Location, parse_ref
 
 __all__ = ["Object", "Resolver"]
 
@@ -92,7 +93,13 @@ class Resolver:
         if ref is None:
             path = str(self._stored(row["digest"]))
             return Object(
-                Location("file", "", path.lstrip("/")), row["digest"], row["size"], None, None, None, md5=True
+                Location("file", "", path.lstrip("/"), store="file"),
+                row["digest"],
+                row["size"],
+                None,
+                None,
+                None,
+                md5=True,
             )
         if not has_source(ref):
             shown = redact(ref)
@@ -103,7 +110,7 @@ class Resolver:
             )
         location = parse_ref(ref)
         facts = {name: row[name] for name in ("digest", "size", "version_id", "e_tag", "last_modified")}
-        return Object(location, md5=location.scheme == "file", **facts)
+        return Object(location, md5=location.store == "file", **facts)
 
     async def source(self, found: Object) -> Source:
         """Return the open source of an object's container."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class _Listing:
 
     def __init__(self, receipt: Receipt, folder: Location, now: Spool) -> None:
         self._uri = folder.uri
-        self._escaped = folder.scheme == "file"
+        self._escaped = folder.store == "file"
         self._folder = "" if receipt.name is None else receipt.name + "/"
         self._now = now
         self._by_time = not receipt.checksum
@@ -123,7 +123,7 @@ def _identity(rows: pa.RecordBatch, *, by_time: bool) -> pa.Array:
 
 async def _list_again(receipt: Receipt) -> _Listing:
     location = parse_ref(receipt.uri)
-    folder = Location(location.scheme, location.container, receipt.prefix or "")
+    folder = replace(location, key=receipt.prefix or "", version_id=None)
     now = Spool(MANIFEST_SCHEMA, "path")
     odd: list[pa.RecordBatch] = []
     placement = Placement(location, prefix=receipt.prefix, name=receipt.name, checksum=receipt.checksum)
@@ -179,7 +179,7 @@ def _problem(row: Mapping[str, Any], status: str) -> dict[str, str | None]:
 async def _check_one(row: Mapping[str, Any], resolver: Resolver) -> str | None:
     try:
         found = await resolver.resolve(row)
-        if found.location.scheme == "file":
+        if found.location.store == "file":
             return await to_thread.run_sync(_check_file, found)
         source = await resolver.source(found)
         page = await source.stat([found.location.key], version_id=found.version_id)

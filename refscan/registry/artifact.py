@@ -19,6 +19,7 @@ from anyio import to_thread
 from refscan.errors import ArtifactError, InvalidPathError, InvalidURIError, ObjectNotFoundError
 from refscan.manifest.receipt import Receipt
 from refscan.manifest.schema import MANIFEST_SCHEMA
+from refscan.redact import redact
 from refscan.registry.current import current_run
 from refscan.registry.draft import Draft
 from refscan.registry.entry import Entry, find_entry_by_uri, is_entry_uri
@@ -30,7 +31,7 @@ from refscan.scan.pipeline import Scan
 from refscan.scan.spool import Spool
 from refscan.sources.schemes import has_source, open_source
 from refscan.sources.source import Source
-from refscan.uri import Location, parse, redact
+from refscan.uri import Location, parse
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedIOBase
@@ -204,7 +205,7 @@ class Artifact:
             location = _location_of(path)
             if not await to_thread.run_sync(Path(path).is_dir):
                 raise InvalidPathError(f"{fspath(path)} is not a directory; use add_file for a file")
-            await self._add_stored(Location("file", "", location.key.rstrip("/") + "/"), name)
+            await self._add_stored(Location("file", "", location.key.rstrip("/") + "/", store="file"), name)
 
     @asynccontextmanager
     async def new_file(
@@ -310,7 +311,7 @@ def _location_of(path: str | PathLike[str]) -> Location:
     except UnicodeEncodeError:
         shown = os.fsencode(absolute).decode("utf-8", "backslashreplace")
         raise InvalidPathError(f"the file name {shown!r} is not UTF-8, so no manifest can hold it; rename it") from None
-    return Location("file", "", absolute.lstrip("/"))
+    return Location("file", "", absolute.lstrip("/"), store="file")
 
 
 def _missing(path: str | PathLike[str]) -> ObjectNotFoundError:

@@ -89,4 +89,4 @@ def _unless_repeated(checksums: pa.Array, digests: pa.Array) -> pa.Array:
 
 
 def _is_folder_url(location: Location) -> bool:
-    return location.scheme in ("http", "https") and location.last_segment.endswith("/")
+    return location.store == "http" and location.last_segment.endswith("/")

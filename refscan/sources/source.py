@@ -9,7 +9,9 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-__all__ = ["PAGE_SCHEMA", "Body", "Capabilities", "Page", "Source", "page_rows"]
+from refscan.errors import ObjectNotFoundError
+
+__all__ = ["PAGE_SCHEMA", "Body", "Capabilities", "NoIndexError", "Page", "Source", "page_rows"]
 
 PAGE_SCHEMA = pa.schema(
     [
@@ -45,6 +47,10 @@ def page_rows(**columns: Sequence[object] | pa.Array) -> pa.RecordBatch:
     )
 
 
+class NoIndexError(ObjectNotFoundError):
+    """A web server offers no index of a folder; it may be a page all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a source can do.
@@ -52,6 +58,8 @@ class Capabilities:
     Attributes:
         listed: It has listings; otherwise it knows single objects only.
         ordered: Listings ascend by key over the whole prefix.
+        walked: Listings are by folder: ``list_page`` gives what lies directly in ``prefix``, in any order, and the
+            folders below it; its pages are led through by their tokens.
         ranged: ``list_page`` can begin behind any key.
         pinned: Overwritten bytes can be had through their ``version_id``.
         stat_batch: Keys that one ``stat`` call should get.
@@ -60,6 +68,7 @@ class Capabilities:
 
     listed: bool = True
     ordered: bool = True
+    walked: bool = False
     ranged: bool = True
     pinned: bool = False
     stat_batch: int = 1
@@ -71,12 +80,13 @@ class Page:
     """One answer of a listing, or of ``stat``.
 
     Attributes:
-        rows: ``PAGE_SCHEMA``, keys ascending.
+        rows: ``PAGE_SCHEMA``, keys ascending where the source is ``ordered``.
         next_after: All keys up to and including it are answered; the next page begins behind it.
             ``None``: there are no more.
         token: Continues the listing where the store cannot begin behind a key.
         complete: The rows hold all the source knows; otherwise their keys want a ``stat``.
         skipped: Objects that were left out, by reason.
+        folders: Prefixes, ending in ``/``, of the folders directly below, where the source is ``walked``.
     """
 
     rows: pa.RecordBatch
@@ -84,6 +94,7 @@ class Page:
     token: str | None = None
     complete: bool = True
     skipped: Mapping[str, int] = field(default_factory=dict)
+    folders: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +146,11 @@ class Source(Protocol):
         """Ask for the first keys in ``(after, until]`` that begin with ``prefix``.
 
         A page may hold keys past ``until`` where the store cannot end a listing; the scan trims them.
-        With ``token`` the listing goes on where an earlier page ended, and ``after`` is not looked at.
+        With ``token`` the listing goes on where an earlier page ended, and ``after`` is not looked at. A source that
+        is not ``ordered`` looks at neither ``after`` nor ``until``.
 
         Raises:
+            NoIndexError: The server offers no listing of this folder; ``prefix`` may be an object.
             ObjectNotFoundError: There is no such container.
             AccessDeniedError: It may not be listed.
             StoreError: The store cannot be reached or answers wrongly.

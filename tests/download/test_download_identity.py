@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def found(*, digest="", size=None, e_tag=None, md5=False):
-    return Object(Location("s3", "bucket", "key"), digest, size, None, e_tag, None, md5)
+    return Object(Location("s3", "bucket", "key", store="s3"), digest, size, None, e_tag, None, md5)
 
 
 def part_e_tag(data, part_size):

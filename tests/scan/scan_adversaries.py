@@ -54,7 +54,7 @@ def truth(source: MemorySource, prefix: str = "") -> list[dict[str, object]]:
 
 
 def scanning(source, key: str = "", *, max_objects: int | None = None, bounds: Sequence[str] = (), pin=None) -> Scan:
-    return Scan(Location("memory", "scanned", key, pin), source, max_objects=max_objects, bounds=bounds)
+    return Scan(Location("memory", "scanned", key, pin, "memory"), source, max_objects=max_objects, bounds=bounds)
 
 
 async def taken(scan: Scan) -> list[dict[str, object]]:

@@ -62,7 +62,7 @@ def test_a_bucket_keeps_whole_keys():
 @given(prefix=texts.map(lambda text: text + "/"), keys=key_sets, name=st.none() | st.just("n/m"))
 def test_paths_are_the_keys_behind_the_prefix_and_keep_their_order(prefix, keys, name):
     ordered = sorted(keys)
-    placement = Placement(Location("s3", "b", prefix), prefix=prefix, name=name, checksum=True)
+    placement = Placement(Location("s3", "b", prefix, store="s3"), prefix=prefix, name=name, checksum=True)
     # A slice, so that the values do not begin where their buffer does.
     column = pa.array(["unrelated", *(prefix + key for key in ordered)]).slice(1)
     got = placement.paths(column).to_pylist()

@@ -13,6 +13,7 @@ from servers.scripted import Answer, Raw, ScriptedServer
 
 from refscan.errors import AccessDeniedError, DigestMismatchError, ObjectNotFoundError, StoreError
 from refscan.sources.http import HTTPSource
+from refscan.sources.options import HTTPOptions
 
 SECRET = "q7SECRETq7"
 DATA = b"content " * 1_000
@@ -238,7 +239,10 @@ class TestReading:
         for number in range(50):
             web_server.resources[f"/{number}"] = Resource(str(number).encode() * 1_000)
         found = {}
-        async with HTTPSource(web_server.base, connections=4) as source, anyio.create_task_group() as group:
+        async with (
+            HTTPSource(web_server.base, HTTPOptions(connections=4)) as source,
+            anyio.create_task_group() as group,
+        ):
 
             async def fetch(number: int) -> None:
                 found[number] = await read(source, str(number))

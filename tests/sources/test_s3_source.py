@@ -19,6 +19,7 @@ from servers.scripted import (
 )
 
 from refscan.errors import AccessDeniedError, DigestMismatchError, ObjectNotFoundError, StoreError
+from refscan.sources.options import S3Options
 from refscan.sources.s3 import S3Source
 from refscan.sources.source import Source
 
@@ -186,7 +187,7 @@ class TestObjects:
         place = bucket()
         data = bytes(1 << 21)
         place.put("large", data)
-        async with S3Source(place.name, connections=1) as source:
+        async with S3Source(place.name, S3Options(connections=1)) as source:
             for _ in range(3):
                 async with source.open("large") as body:
                     assert await anext(body.chunks)

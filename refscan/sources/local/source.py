@@ -26,7 +26,7 @@ from refscan.sources.local.files import Facts, copy_file, file_facts, open_at_on
 from refscan.sources.local.pace import MOST_THREADS, Pace
 from refscan.sources.local.walk import Walk
 from refscan.sources.source import PAGE_SCHEMA, Body, Capabilities, Page, page_rows
-from refscan.uri import quote_file_key
+from refscan.uri import quote_key
 
 __all__ = ["LocalSource"]
 
@@ -50,7 +50,7 @@ class LocalSource:
         self.checksum = checksum
         self.page_size = page_size
         self.root = root.rstrip("/") + "/"
-        self.base = "file://" + quote_file_key(self.root)
+        self.base = "file://" + quote_key(self.root, "file")
         self.requests = 0
         self._threads: anyio.CapacityLimiter | None = None
         self._pace = Pace()
@@ -223,7 +223,7 @@ class LocalSource:
         return pa.array([digest(key) for key in keys], pa.string())
 
     def _uri(self, key: str) -> str:
-        return self.base + quote_file_key(key)
+        return self.base + quote_key(key, "file")
 
 
 def _md5_of(uri: str) -> str:

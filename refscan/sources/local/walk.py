@@ -10,7 +10,7 @@ from itertools import islice
 
 from refscan.errors import InvalidPathError
 from refscan.sources.local.errors import translated
-from refscan.uri import quote_file_key
+from refscan.uri import quote_key
 
 __all__ = ["Walk"]
 
@@ -60,7 +60,7 @@ class Walk:
         self.folders += 1
         names: list[str] = []
         odd: dict[str, str] = {}
-        with translated("file://" + quote_file_key(path)):
+        with translated("file://" + quote_key(path, "file")):
             try:
                 entries = os.scandir(path)
             except (FileNotFoundError, NotADirectoryError):

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from botocore.exceptions import ClientError
 
 from refscan.errors import DigestMismatchError
+from refscan.sources.options import S3Options
 from refscan.sources.s3.client import open_client
 from refscan.sources.s3.errors import is_denied, is_missing, translated
 from refscan.sources.s3.page import S3Page, page_of
@@ -21,6 +22,7 @@ from refscan.sources.source import Body, Capabilities, Page, page_rows
 __all__ = ["S3Source"]
 
 _CHUNK = 1 << 18
+_DEFAULTS = S3Options()
 _FOLDER_TYPE = "application/x-directory"
 
 
@@ -41,16 +43,16 @@ class S3Source:
 
     Args:
         bucket: Its name.
-        connections: Connections at once.
+        options: How it is reached.
         page_size: Keys in a page; the store allows 1,000.
     """
 
-    def __init__(self, bucket: str, *, connections: int = 64, page_size: int = 1_000) -> None:
+    def __init__(self, bucket: str, options: S3Options = _DEFAULTS, *, page_size: int = 1_000) -> None:
         self.base = f"s3://{bucket}/"
         self.requests = 0
         self._bucket = bucket
         self._page_size = page_size
-        self._opening: AbstractAsyncContextManager[Any] = open_client(connections=connections)
+        self._opening: AbstractAsyncContextManager[Any] = open_client(connections=options.connections)
         self._client: Any = None
         self._pins: _Pins | None = None
         self._finding_pins = anyio.Lock()

@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 from yarl import URL
 
 from refscan.errors import AccessDeniedError, DigestMismatchError, ObjectNotFoundError, StoreError
+from refscan.redact import redact
+from refscan.sources.options import HTTPOptions
 from refscan.sources.source import Body, Capabilities, Page, page_rows
-from refscan.uri import redact
 
 __all__ = ["HTTPSource"]
 
 _CHUNK = 1 << 18
+_DEFAULTS = HTTPOptions()
 # What may stand in a request line as it is (RFC 3986: reserved, unreserved, and "%" of escapes made by the user).
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
@@ -35,15 +37,15 @@ class HTTPSource:
 
     Args:
         base: Scheme and host, ending in ``/``.
+        options: How it is reached.
         userinfo: ``user:password`` for basic authentication.
-        connections: Connections to the host at once.
     """
 
-    def __init__(self, base: str, *, userinfo: str | None = None, connections: int = 64) -> None:
+    def __init__(self, base: str, options: HTTPOptions = _DEFAULTS, *, userinfo: str | None = None) -> None:
         self.base = base
         self.requests = 0
         self._login = tuple(unquote(part) for part in userinfo.partition(":")[::2]) if userinfo else None
-        self._connections = connections
+        self._options = options
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -54,7 +56,7 @@ class HTTPSource:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=self._connections),
+            connector=aiohttp.TCPConnector(limit=self._options.connections),
             headers={"Accept-Encoding": "identity", "User-Agent": "refscan"},
             timeout=_TIMEOUT,
             trust_env=True,
