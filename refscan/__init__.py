@@ -34,15 +34,20 @@ if TYPE_CHECKING:
     from refscan.registry.version import Version
     from refscan.scan.pipeline import Scan, scan
     from refscan.sources.memory import MemorySource
+    from refscan.sources.options import AzureOptions, FsspecOptions, GCSOptions, HTTPOptions, S3Options
     from refscan.sources.source import Source
 
 __all__ = [
     "AccessDeniedError",
     "Artifact",
     "ArtifactError",
+    "AzureOptions",
     "DigestMismatchError",
     "Downloaded",
     "Entry",
+    "FsspecOptions",
+    "GCSOptions",
+    "HTTPOptions",
     "InvalidPathError",
     "InvalidURIError",
     "ListingOrderError",
@@ -55,6 +60,7 @@ __all__ = [
     "RefscanError",
     "RegistryError",
     "Run",
+    "S3Options",
     "Scan",
     "Source",
     "StoreError",
@@ -68,12 +74,17 @@ __all__ = [
 # Imported when first asked for: `import refscan` loads neither Arrow nor a database nor a cloud SDK.
 _HOMES = {
     "Artifact": "refscan.registry.artifact",
+    "AzureOptions": "refscan.sources.options",
     "Downloaded": "refscan.download.fetch",
     "Entry": "refscan.registry.entry",
+    "FsspecOptions": "refscan.sources.options",
+    "GCSOptions": "refscan.sources.options",
+    "HTTPOptions": "refscan.sources.options",
     "LogHandle": "refscan.registry.queue",
     "MemorySource": "refscan.sources.memory",
     "Receipt": "refscan.manifest.receipt",
     "Run": "refscan.registry.run",
+    "S3Options": "refscan.sources.options",
     "Scan": "refscan.scan.pipeline",
     "Source": "refscan.sources.source",
     "Verification": "refscan.download.verify",

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import settings
 
 # Before they are imported, so that their assertions explain themselves.
-pytest.register_assert_rewrite("conformance.suite")
+pytest.register_assert_rewrite("conformance.suite", "conformance.walked")
 
+from servers.gcs import GCSBucket, serve_gcs  # noqa: E402
 from servers.http import WebServer  # noqa: E402
+from servers.nginx import serve_nginx  # noqa: E402
 from servers.s3 import REGION, Bucket, s3_client, serve_s3  # noqa: E402
 
 # No test asserts a time, and the machine that runs them may be busy.
@@ -85,7 +87,47 @@ def bucket(s3, s3_sdk):  # noqa: ARG001
 
 
 @pytest.fixture
+def gcs_env(monkeypatch, tmp_path):
+    """An environment without any of Google's settings and credentials."""
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "no-gcloud"))
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def gcs_server():
+    """The endpoint of a real emulator of Google Cloud Storage."""
+    with serve_gcs() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def gcs(gcs_env, gcs_server):
+    """The endpoint of that emulator, which the environment names too."""
+    gcs_env.setenv("STORAGE_EMULATOR_HOST", gcs_server)
+    return gcs_server
+
+
+@pytest.fixture
+def gcs_bucket(gcs):
+    """Make a fresh bucket: ``gcs_bucket()`` or ``gcs_bucket(versioned=False)``."""
+
+    def make(*, versioned: bool = True) -> GCSBucket:
+        return GCSBucket(gcs, versioned=versioned)
+
+    return make
+
+
+@pytest.fixture
 def web_server():
     """A real web server without resources."""
     with WebServer() as server:
+        yield server
+
+
+@pytest.fixture
+def nginx(tmp_path_factory):
+    """A real nginx: put files below ``root``, choose an index with ``flavour`` (html, json, none), ask ``url``."""
+    with serve_nginx(tmp_path_factory.mktemp("nginx")) as server:
         yield server

@@ -26,6 +26,7 @@ from refscan.errors import (
     ObjectNotFoundError,
     StoreError,
     UnsupportedSchemeError,
+    first_error,
 )
 from refscan.sources.local import LocalSource
 from refscan.sources.source import Source
@@ -101,7 +102,7 @@ async def download(
                     await slots.acquire()
                     group.start_soon(fetch_one, row)
     except* Exception as errors:  # noqa: BLE001  raised again
-        raise _first(errors) from None
+        raise first_error(errors) from None
 
 
 def _make_root(root: Path) -> None:
@@ -109,11 +110,6 @@ def _make_root(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InvalidPathError(f"{root} is a file, or lies below one; choose another root=") from None
-
-
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _fetch_entry(
@@ -205,7 +201,7 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
             for start in range(0, size, PART_SIZE):
                 group.start_soon(fetch_part, start)
     except* Exception as errors:  # noqa: BLE001  raised again, by itself
-        raise _first(errors) from None
+        raise first_error(errors) from None
     return size
 
 

@@ -13,9 +13,10 @@ import anyio
 
 from refscan.errors import DigestMismatchError, UnsupportedSchemeError
 from refscan.redact import redact
-from refscan.sources.schemes import has_source, open_source
+from refscan.sources.options import StoreOptions
+from refscan.sources.schemes import has_source, locate_ref, open_source
 from refscan.sources.source import Source
-from refscan.uri import Location, parse_ref
+from refscan.uri import Location
 
 __all__ = ["Object", "Resolver"]
 
@@ -54,13 +55,16 @@ class Resolver:
     Args:
         stored: Returns the file of a stored entry by its digest.
         follow: Returns the row that ``refscan://…`` finally means.
+        options: How stores are reached.
     """
 
     def __init__(
         self,
         stored: Callable[[str], Path],
         follow: Callable[[str], Awaitable[Mapping[str, Any]]],
+        options: tuple[StoreOptions, ...] = (),
     ) -> None:
+        self.options = options
         self._stored = stored
         self._follow = follow
         self._sources: dict[str, Source] = {}
@@ -108,7 +112,7 @@ class Resolver:
                 f"or allow_missing_references=True",
                 uri=shown,
             )
-        location = parse_ref(ref)
+        location = locate_ref(ref, self.options)
         facts = {name: row[name] for name in ("digest", "size", "version_id", "e_tag", "last_modified")}
         return Object(location, md5=location.store == "file", **facts)
 
@@ -117,5 +121,5 @@ class Resolver:
         base = found.location.base
         async with self._opening:
             if base not in self._sources:
-                self._sources[base] = await self._stack.enter_async_context(open_source(found.location))
+                self._sources[base] = await self._stack.enter_async_context(open_source(found.location, self.options))
             return self._sources[base]

@@ -16,12 +16,13 @@ from refscan.download.identity import is_recorded, is_unread_file
 from refscan.download.resolver import Object, Resolver
 from refscan.errors import DigestMismatchError, ObjectNotFoundError, RegistryError, UnsupportedSchemeError
 from refscan.manifest.receipt import Receipt
-from refscan.manifest.schema import MANIFEST_SCHEMA
-from refscan.scan.entries import Placement
+from refscan.scan.collect import collect
 from refscan.scan.pipeline import Scan
+from refscan.scan.quoting import unquote_keys
 from refscan.scan.spool import Spool
-from refscan.sources.schemes import open_source
-from refscan.uri import Location, parse_ref
+from refscan.sources.options import StoreOptions
+from refscan.sources.schemes import locate_ref, open_source
+from refscan.uri import Location
 
 __all__ = ["Verification", "verify"]
 
@@ -60,7 +61,9 @@ async def verify(batches: Iterable[pa.RecordBatch], receipts: Sequence[Receipt],
     """
     async with resolver:
         listings = [
-            listing for receipt in receipts if receipt.prefix is not None and (listing := await _list_again(receipt))
+            listing
+            for receipt in receipts
+            if receipt.prefix is not None and (listing := await _list_again(receipt, resolver.options))
         ]
         checked = 0
         problems: list[dict[str, str | None]] = []
@@ -77,9 +80,9 @@ async def verify(batches: Iterable[pa.RecordBatch], receipts: Sequence[Receipt],
 class _Listing:
     """The entries that a reference gives now."""
 
-    def __init__(self, receipt: Receipt, folder: Location, now: Spool) -> None:
+    def __init__(self, receipt: Receipt, folder: Location, now: list[Spool]) -> None:
         self._uri = folder.uri
-        self._escaped = folder.store == "file"
+        self._store = folder.store
         self._folder = "" if receipt.name is None else receipt.name + "/"
         self._now = now
         self._by_time = not receipt.checksum
@@ -91,11 +94,12 @@ class _Listing:
     def covers(self, rows: pa.RecordBatch) -> pa.Array:
         """Tell for each row whether this reference places its object at its path."""
         paths = rows.column("path")
-        keys = pc.utf8_slice_codeunits(paths, len(self._folder))
-        if self._escaped:
-            keys = pc.replace_substring(keys, "%", "%25")
-        placed = pc.equal(rows.column("ref"), pc.binary_join_element_wise(self._uri, keys, ""))
-        return pc.fill_null(pc.and_(pc.starts_with(paths, self._folder), placed), False)
+        refs = rows.column("ref")
+        keys = unquote_keys(pc.utf8_slice_codeunits(refs, len(self._uri)), self._store)
+        placed = pc.and_(
+            pc.starts_with(refs, self._uri), pc.equal(paths, pc.binary_join_element_wise(self._folder, keys, ""))
+        )
+        return pc.fill_null(placed, False)
 
     def has_path(self, rows: pa.RecordBatch) -> pa.Array:
         """Tell for each row whether something has its path."""
@@ -105,7 +109,8 @@ class _Listing:
         paths = rows.column("path")
         parts = [
             _identity(part, by_time=self._by_time) if identity else part.column("path")
-            for part in self._now.between(paths[0].as_py(), paths[-1].as_py())
+            for run in self._now
+            for part in run.between(paths[0].as_py(), paths[-1].as_py())
         ]
         return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
 
@@ -121,24 +126,14 @@ def _identity(rows: pa.RecordBatch, *, by_time: bool) -> pa.Array:
     return pc.binary_join_element_wise(*columns, "\n")
 
 
-async def _list_again(receipt: Receipt) -> _Listing:
-    location = parse_ref(receipt.uri)
+async def _list_again(receipt: Receipt, options: tuple[StoreOptions, ...]) -> _Listing:
+    location = locate_ref(receipt.uri, options)
     folder = replace(location, key=receipt.prefix or "", version_id=None)
-    now = Spool(MANIFEST_SCHEMA, "path")
-    odd: list[pa.RecordBatch] = []
-    placement = Placement(location, prefix=receipt.prefix, name=receipt.name, checksum=receipt.checksum)
+    scan = Scan(folder, open_source(folder, options, checksum=receipt.checksum), max_objects=None)
     try:
-        scan = Scan(folder, open_source(folder, checksum=receipt.checksum), max_objects=None)
-        async with scan:
-            async for rows in scan:
-                entries = await placement.entries(scan.source, rows)
-                if placement.begins_oddly(rows):
-                    odd.append(entries.slice(0, 1))
-                    entries = entries.slice(1)
-                now.append(entries)
+        now = await collect(scan, location, name=receipt.name, checksum=receipt.checksum)
     except ObjectNotFoundError:
-        pass  # every entry of it is reported
-    now.seal()
+        now = []  # every entry of it is reported
     return _Listing(receipt, folder, now)
 
 

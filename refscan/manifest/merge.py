@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from refscan.errors import PathConflictError
+from refscan.manifest.aligned import aligned
 
 __all__ = ["conflict", "merge"]
 
@@ -23,16 +22,8 @@ def merge(runs: Iterable[Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
     Raises:
         PathConflictError: Two runs hold a path with different digests; the text names both URIs.
     """
-    heads = [head for run in runs if (head := _Head.of(iter(run))) is not None]
-    while len(heads) > 1:
-        bound = min(head.last for head in heads)
-        parts = [head.take(bound) for head in heads]
-        heads = [head for head in heads if head.refill()]
-        parts = [part for part in parts if part.num_rows]
+    for parts in aligned(runs, "path"):
         yield parts[0] if len(parts) == 1 else _unite(parts)
-    for head in heads:
-        yield head.rows
-        yield from (batch for batch in head.run if batch.num_rows)
 
 
 def conflict(path: str, one: str | None, other: str | None) -> PathConflictError:
@@ -42,39 +33,6 @@ def conflict(path: str, one: str | None, other: str | None) -> PathConflictError
         f"two entries for the path {path!r}: {uris[0]} and {uris[1]}; give one of them another name=",
         uri=one or other,
     )
-
-
-@dataclass(slots=True)
-class _Head:
-    """Where a run stands: its first rows that are not merged yet."""
-
-    run: Iterator[pa.RecordBatch]
-    rows: pa.RecordBatch
-
-    @classmethod
-    def of(cls, run: Iterator[pa.RecordBatch]) -> _Head | None:
-        rows = next((batch for batch in run if batch.num_rows), None)
-        return None if rows is None else cls(run, rows)
-
-    @property
-    def last(self) -> str:
-        return self.rows.column("path")[-1].as_py()  # type: ignore[no-any-return]
-
-    def take(self, bound: str) -> pa.RecordBatch:
-        """Cut off the rows up to and including ``bound``."""
-        paths = self.rows.column("path")
-        count = bisect.bisect_right(range(len(paths)), bound, key=lambda index: paths[index].as_py())
-        taken, self.rows = self.rows.slice(0, count), self.rows.slice(count)
-        return taken
-
-    def refill(self) -> bool:
-        """Fetch more rows if there are none, and tell whether there are any."""
-        while self.rows.num_rows == 0:
-            following = next(self.run, None)
-            if following is None:
-                return False
-            self.rows = following
-        return True
 
 
 def _unite(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from os import PathLike, fspath
 from pathlib import Path
@@ -25,13 +25,15 @@ from refscan.registry.draft import Draft
 from refscan.registry.entry import Entry, find_entry_by_uri, is_entry_uri
 from refscan.registry.staging import Staging, StagingSource
 from refscan.registry.text import check_text
-from refscan.scan.entries import Placement, check_name
+from refscan.scan.collect import collect
+from refscan.scan.entries import check_name
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
+from refscan.scan.many import NamedURI, collect_many
 from refscan.scan.pipeline import Scan
-from refscan.scan.spool import Spool
-from refscan.sources.schemes import has_source, open_source
+from refscan.sources.options import StoreOptions, as_options, with_defaults
+from refscan.sources.schemes import has_source, locate, open_source
 from refscan.sources.source import Source
-from refscan.uri import Location, parse
+from refscan.uri import Location
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedIOBase
@@ -124,6 +126,7 @@ class Artifact:
         *,
         checksum: bool = True,
         max_objects: int | None = DEFAULT_MAX_OBJECTS,
+        options: StoreOptions | None = None,
         source: Source | None = None,
     ) -> Receipt | None:
         """Add the objects of a URI as entries that stay where they are.
@@ -136,6 +139,8 @@ class Artifact:
                 Without it a folder's objects stand at the root, a single object under its last path segment.
             checksum: Digests tell the content. Without it they tell the URI, and local files are not read.
             max_objects: Refuse more objects than this; ``None`` lifts the limit.
+            options: How the store is reached (``S3Options``, …); by default the run's options, else the
+                environment, decide.
             source: Reads the URI's container; by default the URI's scheme decides.
 
         Returns:
@@ -143,7 +148,7 @@ class Artifact:
 
         Raises:
             InvalidURIError: The URI cannot be read; a local path needs ``file://``.
-            UnsupportedSchemeError: A store that this release does not read.
+            ValueError: ``options`` are for another kind of store than the URI's.
             ObjectNotFoundError: There is nothing there.
             MaxObjectsExceededError: There is more than ``max_objects``.
             PathConflictError: A path is taken by another digest.
@@ -160,14 +165,52 @@ class Artifact:
             if source is None and not has_source(uri):
                 await self._track(uri, name)
                 return None
-            location = parse(uri)
+            given = self._options(options)
+            location = locate(uri, given)
+            if options is not None and options.store != location.store:
+                raise ValueError(f"{location.uri} is not reached by {type(options).__name__}")
             scan = Scan(
                 location,
-                source or open_source(location, checksum=checksum),
+                source or open_source(location, given, checksum=checksum),
                 max_objects=max_objects,
                 checksum=checksum,
             )
             return await self._add_scan(scan, location, name=name, checksum=checksum)
+
+    async def add_references(
+        self,
+        uris: Iterable[NamedURI] | AsyncIterable[NamedURI],
+        name: str | None = None,
+        *,
+        checksum: bool = True,
+        options: StoreOptions | Iterable[StoreOptions] | None = None,
+    ) -> int:
+        """Add many single objects, each by its own URI, as entries that stay where they are.
+
+        All of them are added, or none. Their facts are asked for at once, a bounded number at each host or bucket;
+        memory does not grow with their number, and ``uris`` is read no faster than the stores answer.
+
+        Args:
+            uris: Objects, files or URLs. One stands under its last path segment; a pair of a URI and a path says where
+                it stands.
+            name: A folder in the artifact for all of them.
+            checksum: Digests tell the content; without it they tell the URI.
+            options: How stores are reached; by default the run's options, else the environment, decide.
+
+        Returns:
+            How many entries they are.
+
+        Raises:
+            InvalidURIError: A URI cannot be read.
+            ObjectNotFoundError: One is not there, or is no single object.
+            PathConflictError: A path is taken by another digest.
+        """
+        async with self._addition():
+            folder = None if name is None else check_name(name)
+            run = await collect_many(uris, folder=folder, checksum=checksum, options=self._options(options))
+            entries = run.rows
+            await self.draft.add_runs([run], None)
+            return entries
 
     async def add_file(self, path: str | PathLike[str], name: str | None = None) -> None:
         """Add a file that is stored with the registry; its content is taken as it is now.
@@ -237,6 +280,10 @@ class Artifact:
                 path.unlink(missing_ok=True)
             await self.draft.add_row({"path": name, "digest": digest, "size": size})
 
+    def _options(self, options: StoreOptions | Iterable[StoreOptions] | None) -> tuple[StoreOptions, ...]:
+        """Return the options given, and those of the run for all other kinds of store."""
+        return with_defaults(as_options(options), self._run.options if self._run is not None else ())
+
     @asynccontextmanager
     async def _addition(self) -> AsyncIterator[None]:
         if self._sealed:
@@ -275,25 +322,16 @@ class Artifact:
     async def _add_scan(
         self, scan: Scan, location: Location, *, name: str | None, checksum: bool, stored: bool = False
     ) -> Receipt:
-        run, odd = Spool(MANIFEST_SCHEMA, "path"), Spool(MANIFEST_SCHEMA, "path")
-        on_scan = self._run.on_scan if self._run is not None else None
-        async with scan:
-            if on_scan is not None:
-                on_scan(scan)
-            prefix = None if scan.found.rows is not None else scan.found.prefix
-            placement = Placement(location, prefix=prefix, name=name, checksum=checksum)
-            async for rows in scan:
-                entries = await placement.entries(scan.source, rows)
-                if stored:
-                    entries = _without_refs(entries)
-                if placement.begins_oddly(rows):
-                    odd.append(entries.slice(0, 1))
-                    entries = entries.slice(1)
-                run.append(entries)
-        run.seal()
-        odd.seal()
+        runs = await collect(
+            scan,
+            location,
+            name=name,
+            checksum=checksum,
+            on_start=self._run.on_scan if self._run is not None else None,
+            change=_without_refs if stored else None,
+        )
         receipt = scan.receipt.named(name)
-        await self.draft.add_runs([run, odd], None if stored else receipt)
+        await self.draft.add_runs(runs, None if stored else receipt)
         return receipt
 
 

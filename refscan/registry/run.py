@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Token
 from dataclasses import dataclass
 from os import PathLike
@@ -27,6 +27,7 @@ from refscan.registry.text import check_text
 from refscan.registry.version import Version
 from refscan.scan.pipeline import Scan
 from refscan.settings import registry_directory
+from refscan.sources.options import StoreOptions, as_options
 
 __all__ = ["Run", "check_aliases", "init"]
 
@@ -49,6 +50,7 @@ def init(
     job_type: str | None = None,
     group: str | None = None,
     registry: str | PathLike[str] | None = None,
+    options: StoreOptions | Iterable[StoreOptions] | None = None,
     queue_size: int = _QUEUE_SIZE,
 ) -> Run:
     """Begin a run, with ``async with``; leaving the block waits until everything it logged is committed.
@@ -58,6 +60,7 @@ def init(
         job_type: What kind of run it is.
         group: The group of runs it belongs to.
         registry: The registry's directory; by default ``REFSCAN_REGISTRY``, else the user's data directory.
+        options: How stores are reached (``S3Options``, …) by what is added, downloaded and verified in this run.
         queue_size: Versions waiting to be committed at which additions to new artifacts wait.
 
     Raises:
@@ -73,6 +76,7 @@ def init(
         job_type=job_type,
         group=group,
         registry=Registry(registry_directory(registry)),
+        options=as_options(options),
         queue_size=queue_size,
     )
 
@@ -100,17 +104,26 @@ class Run:
         job_type: What kind of run it is.
         group: The group of runs it belongs to.
         registry: Where it logs to.
+        options: How stores are reached.
         on_scan: Called with each scan that artifacts made in this run begin, to watch it.
     """
 
     def __init__(
-        self, project: str, *, job_type: str | None, group: str | None, registry: Registry, queue_size: int
+        self,
+        project: str,
+        *,
+        job_type: str | None,
+        group: str | None,
+        registry: Registry,
+        options: tuple[StoreOptions, ...],
+        queue_size: int,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.project = project
         self.job_type = job_type
         self.group = group
         self.registry = registry
+        self.options = options
         self.on_scan: Callable[[Scan], None] | None = None
         self._queue: LogQueue[_Asked, Proposal, Version] = LogQueue(self._prepare, self._commit, size=queue_size)
         self._tasks = anyio.create_task_group()
@@ -206,7 +219,7 @@ class Run:
         if type is not None and record.type != type:
             raise ArtifactError(f"{record.project}/{record.name} has the type {record.type!r}, not {type!r}")
         await self.registry.catalog.use(self.id, record)
-        return Version.of(record, self.registry, created=created)
+        return Version.of(record, self.registry, created=created, options=self.options)
 
     async def _prepare(self, asked: _Asked) -> Proposal:
         artifact = asked.artifact
@@ -239,6 +252,12 @@ class Run:
     async def _commit(self, proposals: Sequence[Proposal]) -> Sequence[Version | Exception]:
         outcomes = await self.registry.catalog.commit(proposals)
         return [
-            outcome.error or Version.of(outcome.record, self.registry, created=outcome.created)  # type: ignore[arg-type]
+            outcome.error
+            or Version.of(
+                outcome.record,  # type: ignore[arg-type]  # there if there is no error
+                self.registry,
+                created=outcome.created,
+                options=self.options,
+            )
             for outcome in outcomes
         ]

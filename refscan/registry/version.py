@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
@@ -23,6 +23,7 @@ from refscan.registry.entry import ENTRY_FIELDS, Entry, entry_of, find_entry_by_
 from refscan.registry.records import Record
 from refscan.registry.registry import Registry
 from refscan.registry.store import LocalStore
+from refscan.sources.options import StoreOptions, as_options, with_defaults
 
 __all__ = ["Version"]
 
@@ -64,10 +65,13 @@ class Version:
     created: bool
     _manifest: str = field(repr=False)
     _directory: Path = field(repr=False)
+    _options: tuple[StoreOptions, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, record: Record, registry: Registry, *, created: bool) -> Version:
-        """Return a catalog's record as a version."""
+    def of(
+        cls, record: Record, registry: Registry, *, created: bool, options: tuple[StoreOptions, ...] = ()
+    ) -> Version:
+        """Return a catalog's record as a version; ``options`` tell how its objects' stores are reached."""
         return cls(
             project=record.project,
             artifact_name=record.name,
@@ -85,6 +89,7 @@ class Version:
             created=created,
             _manifest=record.manifest,
             _directory=registry.directory,
+            _options=options,
         )
 
     @property
@@ -133,6 +138,7 @@ class Version:
         *,
         path_prefix: str | None = None,
         allow_missing_references: bool = False,
+        options: StoreOptions | Iterable[StoreOptions] | None = None,
     ) -> Path:
         """Copy the recorded files below a directory: the very versions that were recorded.
 
@@ -142,6 +148,7 @@ class Version:
             root: The directory; ``artifacts/NAME:vN`` by default.
             path_prefix: Only entries whose path begins with it.
             allow_missing_references: Leave out what is not there any more; otherwise it is an error.
+            options: How the objects' stores are reached (``S3Options``, …); by default as the run says.
 
         Returns:
             The directory.
@@ -152,7 +159,9 @@ class Version:
             DigestMismatchError: An object was overwritten, and what was recorded cannot be had.
             ObjectNotFoundError: An object is not there any more.
         """
-        report = await self.fetch(root, path_prefix=path_prefix, allow_missing_references=allow_missing_references)
+        report = await self.fetch(
+            root, path_prefix=path_prefix, allow_missing_references=allow_missing_references, options=options
+        )
         return report.directory
 
     async def fetch(
@@ -161,6 +170,7 @@ class Version:
         *,
         path_prefix: str | None = None,
         allow_missing_references: bool = False,
+        options: StoreOptions | Iterable[StoreOptions] | None = None,
         on_start: Callable[[Downloaded], None] | None = None,
     ) -> Downloaded:
         """Do as ``download`` does, and tell what was done.
@@ -173,23 +183,23 @@ class Version:
         index, store = self.index, self.store
         await download(
             lambda: read_manifest(index, store.segment_path, prefix=path_prefix or ""),
-            self._resolver(),
+            self._resolver(options),
             report,
             allow_missing=allow_missing_references,
         )
         return report
 
-    async def verify(self) -> Verification:
+    async def verify(self, *, options: StoreOptions | Iterable[StoreOptions] | None = None) -> Verification:
         """Check which references still resolve to what was recorded.
 
         References are listed again, not asked for one by one; local files are read again; overwritten objects count
-        as present while their recorded version can be had.
+        as present while their recorded version can be had. ``options`` are as for ``download``.
         """
         index, store = self.index, self.store
-        return await verify(read_manifest(index, store.segment_path), self.receipts, self._resolver())
+        return await verify(read_manifest(index, store.segment_path), self.receipts, self._resolver(options))
 
-    def _resolver(self) -> Resolver:
-        return Resolver(self.store.file_path, self._follow)
+    def _resolver(self, options: StoreOptions | Iterable[StoreOptions] | None) -> Resolver:
+        return Resolver(self.store.file_path, self._follow, with_defaults(as_options(options), self._options))
 
     async def _follow(self, uri: str) -> Mapping[str, Any]:
         """Return the row of what an entry of another artifact finally means."""

@@ -7,10 +7,11 @@ import pyarrow.compute as pc
 
 from refscan.errors import InvalidPathError
 from refscan.manifest.schema import MANIFEST_SCHEMA
+from refscan.scan.quoting import unquote_keys
 from refscan.sources.source import Source
 from refscan.uri import Location
 
-__all__ = ["Placement", "check_name"]
+__all__ = ["Placement", "check_name", "entries_of"]
 
 
 def check_name(name: str) -> str:
@@ -32,6 +33,9 @@ def check_name(name: str) -> str:
 class Placement:
     """Places the objects of one reference in an artifact.
 
+    Attributes:
+        keeps_order: Paths ascend as keys do.
+
     Args:
         location: The reference.
         prefix: What all its keys begin with; ``None`` for a single object.
@@ -47,15 +51,19 @@ class Placement:
         self._name = name
         self._checksum = checksum
         self._own = location.last_segment
+        # A web server's files are named as they are behind their URLs: "a b.txt", not "a%20b.txt".
+        self.keeps_order = prefix is None or location.store != "http"
         if prefix is None and name is None and (not self._own or _is_folder_url(location)):
             raise InvalidPathError(f"{location.uri} ends in no file name; give name=", uri=location.uri)
 
     def paths(self, keys: pa.Array) -> pa.Array:
-        """Return where each key stands; ascending, but for the row of ``begins_oddly``."""
+        """Return where each key stands; ascending if ``keeps_order``, but for the row of ``begins_oddly``."""
         if self._prefix is None:
             return pa.array([self._name or self._own] * len(keys), pa.string())
         if self._prefix:
             keys = pc.utf8_slice_codeunits(keys, len(self._prefix))
+        if not self.keeps_order:
+            keys = unquote_keys(keys, "http")
         if self._name is not None:
             return pc.binary_join_element_wise(self._name, keys, "/")
         if len(keys) and not keys[0].as_py():
@@ -71,14 +79,17 @@ class Placement:
 
     async def entries(self, source: Source, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return the entries (``MANIFEST_SCHEMA``) of the rows of a page (``PAGE_SCHEMA``)."""
-        refs = source.refs(rows.column("key"))
-        digests = await (source.digests(rows, refs) if self._checksum else source.uri_digests(rows, refs))
-        columns = {
-            name: rows.column(name) for name in ("size", "version_id", "e_tag", "last_modified", "storage_class")
-        }
-        columns |= {"path": self.paths(rows.column("key")), "ref": refs, "digest": digests}
-        columns["checksum"] = _unless_repeated(rows.column("checksum"), digests)
-        return pa.record_batch([columns[field.name] for field in MANIFEST_SCHEMA], schema=MANIFEST_SCHEMA)
+        return await entries_of(source, rows, self.paths(rows.column("key")), checksum=self._checksum)
+
+
+async def entries_of(source: Source, rows: pa.RecordBatch, paths: pa.Array, *, checksum: bool) -> pa.RecordBatch:
+    """Return the entries (``MANIFEST_SCHEMA``) of rows (``PAGE_SCHEMA``) that stand at ``paths``."""
+    refs = source.refs(rows.column("key"))
+    digests = await (source.digests(rows, refs) if checksum else source.uri_digests(rows, refs))
+    columns = {name: rows.column(name) for name in ("size", "version_id", "e_tag", "last_modified", "storage_class")}
+    columns |= {"path": paths, "ref": refs, "digest": digests}
+    columns["checksum"] = _unless_repeated(rows.column("checksum"), digests)
+    return pa.record_batch([columns[field.name] for field in MANIFEST_SCHEMA], schema=MANIFEST_SCHEMA)
 
 
 def _unless_repeated(checksums: pa.Array, digests: pa.Array) -> pa.Array:

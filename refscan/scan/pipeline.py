@@ -1,11 +1,11 @@
-"""The thin loop that does a scan's I/O: workers list ranges, pages leave in key order, incomplete rows are statted."""
+"""A scan from its URI to its receipt: what is listed is statted where it must be, and leaves in key order."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -13,17 +13,20 @@ import anyio
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refscan.errors import ListingOrderError, MaxObjectsExceededError, ObjectNotFoundError
-from refscan.manifest.receipt import RangeReceipt, Receipt
-from refscan.scan.buffer import Listed, RangeBuffer
-from refscan.scan.ledger import KeyRange, Ledger
-from refscan.scan.limits import DEFAULT_MAX_OBJECTS, LIST_CONCURRENCY
+from refscan.errors import ObjectNotFoundError, first_error
+from refscan.manifest.receipt import Receipt
+from refscan.scan.buffer import Listed
+from refscan.scan.limits import DEFAULT_MAX_OBJECTS
 from refscan.scan.ordered import OrderedWorkers
-from refscan.scan.page import check_order, drop_folder_markers, trim
+from refscan.scan.page import check_order, drop_folder_markers
+from refscan.scan.ranges import RangeListing
 from refscan.scan.resolve import Found, resolve
-from refscan.sources.schemes import open_source
+from refscan.scan.tally import Tally
+from refscan.scan.walk import FolderWalk
+from refscan.sources.options import StoreOptions, as_options
+from refscan.sources.schemes import locate, open_source
 from refscan.sources.source import Source
-from refscan.uri import Location, parse
+from refscan.uri import Location
 
 __all__ = ["Scan", "scan"]
 
@@ -36,6 +39,7 @@ def scan(
     *,
     max_objects: int | None = DEFAULT_MAX_OBJECTS,
     checksum: bool = True,
+    options: StoreOptions | Iterable[StoreOptions] | None = None,
     source: Source | None = None,
 ) -> Scan:
     """List the objects of a URI as Arrow record batches in key order.
@@ -46,6 +50,7 @@ def scan(
         uri: An object, a folder, a bucket, a file, a directory, or a URL.
         max_objects: Refuse more objects than this; ``None`` lifts the limit.
         checksum: Read local files for their MD5.
+        options: How the store is reached (``S3Options``, …), where its environment does not say so.
         source: Reads the URI's container; by default the URI's scheme decides.
 
     Returns:
@@ -57,10 +62,11 @@ def scan(
         InvalidURIError: The URI cannot be read.
         UnsupportedSchemeError: No source reads its scheme.
     """
-    location = parse(uri)
+    given = as_options(options)
+    location = locate(uri, given)
     return Scan(
         location,
-        source if source is not None else open_source(location, checksum=checksum),
+        source if source is not None else open_source(location, given, checksum=checksum),
         max_objects=max_objects,
         checksum=checksum,
     )
@@ -94,22 +100,18 @@ class Scan:
         self.source = source
         self.found = Found()
         self.objects = 0
-        self.listed = 0
-        self.listing = 0
-        self._max_objects = max_objects
+        self._tally = Tally(location.uri, limit=max_objects)
         self._checksum = checksum
-        self._ledger = Ledger(bounds)
-        self._buffers: dict[str, RangeBuffer] = {}
-        self._by_token = False
+        self._bounds = bounds
         self._emitted = ""
-        self._skipped: Counter[str] = Counter()
         self._bytes = self._pinned = 0
         self._started = datetime.now(UTC)
         self._receipt: Receipt | None = None
         self._error: Exception | None = None
         self._exit = AsyncExitStack()
         self._group = anyio.create_task_group()
-        self._stats: OrderedWorkers[Listed, Listed] | None = None
+        self._line: OrderedWorkers[Listed, Listed] | None = None
+        self._listing: RangeListing | FolderWalk | None = None
 
     @property
     def receipt(self) -> Receipt:
@@ -123,9 +125,14 @@ class Scan:
         return self._receipt
 
     @property
+    def listed(self) -> int:
+        """Objects that the listing gave so far."""
+        return self._tally.listed
+
+    @property
     def concurrency(self) -> int:
         """Requests under way."""
-        return self.listing + (self._stats.active if self._stats else 0)
+        return self._tally.listing + (self._line.active if self._line else 0)
 
     async def __aenter__(self) -> Self:
         self._started = datetime.now(UTC)
@@ -180,117 +187,51 @@ class Scan:
                     await self._run_listing()
                 self._receipt = self._make_receipt()
             except* Exception as errors:  # noqa: BLE001  handed on, not lost
-                self._error = _first(errors)
+                self._error = first_error(errors)
 
     async def _run_listing(self) -> None:
         async with anyio.create_task_group() as group:
-            self._stats = OrderedWorkers(group, self._stat, concurrency=self.source.capabilities.stat_concurrency)
-            for key_range, _ in self._ledger:
-                self._buffers[key_range.after] = RangeBuffer()
-            # First, so that it is the first range's turn before a page of it comes.
-            group.start_soon(self._feed, self._stats)
-            for _ in range(min(LIST_CONCURRENCY, len(self._buffers))):
-                group.start_soon(self._work)
-            await self._stats.deliver(self._emit_listed)
+            line = OrderedWorkers(group, self._stat, concurrency=self.source.capabilities.stat_concurrency)
+            self._line, self._listing = line, self._make_listing()
+            self._listing.start(group, partial(self._put, line), line.end)
+            await line.deliver(self._emit_listed)
         if self.objects == 0:
             raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
+
+    def _make_listing(self) -> RangeListing | FolderWalk:
+        prefix, uri = self.found.prefix, self.location.uri
+        if self.source.capabilities.ordered:
+            return RangeListing(self.source, prefix, uri, self._tally, self._bounds)
+        return FolderWalk(self.source, prefix, uri, self._tally)
 
     def _nothing_there(self) -> str:
         key, prefix = self.location.key, self.found.prefix
         what = "holds no objects" if not prefix else f"is neither an object nor a folder with objects ({prefix!r})"
         if key.endswith("/"):
             what = "holds no objects"
-        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(self._skipped.items()) if count)
+        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(self._tally.skipped.items()) if count)
         return f"nothing to reference: {self.location.uri} {what}" + (f"; skipped: {skipped}" if skipped else "")
 
-    async def _work(self) -> None:
-        while (key_range := self._ledger.take()) is not None:
-            await self._list(key_range)
-
-    async def _list(self, key_range: KeyRange) -> None:
-        """List one range to its end, or to where it was split."""
-        start = reached = key_range.after
-        seen = ""
-        token: str | None = None
-        while True:
-            by_token = self._by_token
-            until = self._ledger.until(start)
-            self.listing += 1
-            try:
-                page = await self.source.list_page(
-                    self.found.prefix,
-                    after="" if by_token else reached,
-                    until=until,
-                    token=token if by_token else None,
-                )
-            finally:
-                self.listing -= 1
-            try:
-                check_order(page.rows, seen if by_token else reached, self.location.uri)
-            except ListingOrderError:
-                if by_token:
-                    raise
-                # It does not begin behind a key, so its own tokens must lead through it, from the beginning.
-                self._by_token, token, seen = True, None, ""
-                continue
-            seen = page.rows.column("key")[-1].as_py() if page.rows.num_rows else seen
-            # The bound may have been lowered while the page was under way.
-            until = self._ledger.until(start)
-            rows, markers = drop_folder_markers(trim(page.rows, reached, until))
-            self._skipped.update(page.skipped)
-            self._skipped["folder_marker"] += markers
-            self._count(rows.num_rows)
-            await self._buffers[start].put(Listed(rows, page.complete))
-            following = page.next_after
-            if following is None or (until is not None and following >= until):
-                self._ledger.finish(start, rows.num_rows)
-                self._buffers[start].end()
-                return
-            if page.token in {None, token} if by_token else following <= reached:
-                raise ListingOrderError(
-                    f"{self.location.uri}: the listing stands still at {reached!r}", uri=self.location.uri
-                )
-            token = page.token
-            reached = max(reached, seen) if by_token else following
-            self._ledger.advance(start, reached, rows.num_rows)
-
-    def _count(self, rows: int) -> None:
-        self.listed += rows
-        limit = self._max_objects
-        if limit is not None and self.listed > limit:
-            uri = self.location.uri
-            raise MaxObjectsExceededError(
-                f"{uri} holds more than {limit} objects; pass max_objects=None (--max-objects none) to take all of "
-                f"them, or a higher limit",
-                uri=uri,
-            )
-
-    async def _feed(self, stats: OrderedWorkers[Listed, Listed]) -> None:
-        """Put the pages of all ranges, in key order, into the line of work."""
-        after: str | None = ""
-        can = self.source.capabilities
-        while after is not None:
-            while (page := await self._buffers[after].next()) is not None:
-                if page.complete:
-                    await stats.put(page)
-                else:
-                    # A few objects, which may be large, are spread; many small ones go in large batches.
-                    rows = page.rows.num_rows
-                    batch = can.stat_batch if rows > can.stat_batch else -(-rows // can.stat_concurrency)
-                    for start in range(0, rows, batch):
-                        await stats.put(Listed(page.rows.slice(start, batch), complete=False))
-            after = self._ledger.following(after)
-        stats.end()
+    async def _put(self, line: OrderedWorkers[Listed, Listed], page: Listed) -> None:
+        """Put a page into the line of work: pages come in key order."""
+        if page.complete:
+            await line.put(page)
+            return
+        # A few objects, which may be large, are spread; many small ones go in large batches.
+        can, rows = self.source.capabilities, page.rows.num_rows
+        batch = can.stat_batch if rows > can.stat_batch else -(-rows // can.stat_concurrency)
+        for start in range(0, rows, batch):
+            await line.put(Listed(page.rows.slice(start, batch), complete=False))
 
     async def _stat(self, page: Listed) -> Listed:
         if page.complete:
             return page
         answer = await self.source.stat(page.rows.column("key").to_pylist())
         rows, markers = drop_folder_markers(answer.rows)
-        self._skipped.update(answer.skipped)
-        self._skipped["folder_marker"] += markers
+        self._tally.skipped.update(answer.skipped)
+        self._tally.skipped["folder_marker"] += markers
         # What was listed and is not there, the source may leave uncounted.
-        self._skipped["vanished"] += page.rows.num_rows - answer.rows.num_rows - sum(answer.skipped.values())
+        self._tally.skipped["vanished"] += page.rows.num_rows - answer.rows.num_rows - sum(answer.skipped.values())
         return Listed(rows, complete=True)
 
     async def _emit_listed(self, page: Listed) -> None:
@@ -319,16 +260,8 @@ class Scan:
             bytes=self._bytes,
             requests=self.source.requests,
             pinned=self._pinned,
-            skipped={reason: count for reason, count in sorted(self._skipped.items()) if count},
-            ranges=()
-            if single
-            else tuple(RangeReceipt(part.after, part.until, objects) for part, objects in self._ledger),
+            skipped={reason: count for reason, count in sorted(self._tally.skipped.items()) if count},
+            ranges=() if self._listing is None else self._listing.ranges(),
             started=self._started,
             ended=datetime.now(UTC),
         )
-
-
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    """Return the first single error of nested groups."""
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from refscan.errors import AccessDeniedError, ObjectNotFoundError
-from refscan.sources.source import Source
+from refscan.sources.source import NoIndexError, Source
 from refscan.uri import Location
 
 __all__ = ["Found", "resolve"]
@@ -31,7 +31,8 @@ async def resolve(source: Source, location: Location) -> Found:
         ObjectNotFoundError: A pinned version, or a single URL, is not there.
     """
     key, pin = location.key, location.version_id
-    if pin is None and source.capabilities.listed and (not key or key.endswith("/")):
+    is_folder = pin is None and source.capabilities.listed and (not key or key.endswith("/"))
+    if is_folder and (location.store != "http" or await _has_index(source, key)):
         return Found(prefix=key)
     try:
         page = await source.stat([key], version_id=pin)
@@ -47,6 +48,15 @@ async def resolve(source: Source, location: Location) -> Found:
         return Found(rows=page.rows)
     if pin is not None:
         raise ObjectNotFoundError(f"{location.uri} has no version {pin!r}", uri=location.uri)
-    if not source.capabilities.listed:
+    if not source.capabilities.listed or location.store == "http":
         raise ObjectNotFoundError(f"{location.uri}: not found; check the URL", uri=location.uri)
     return Found(prefix=key + "/")
+
+
+async def _has_index(source: Source, key: str) -> bool:
+    """Tell whether a web server offers an index of a folder: its URL may as well be that of a page."""
+    try:
+        await source.list_page(key)
+    except NoIndexError:
+        return False
+    return True

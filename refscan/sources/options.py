@@ -25,6 +25,7 @@ __all__ = [
     "StoreOptions",
     "as_options",
     "chosen",
+    "with_defaults",
 ]
 
 
@@ -152,6 +153,12 @@ def as_options(options: StoreOptions | Iterable[StoreOptions] | None) -> tuple[S
     if len({option.store for option in given}) < len(given):
         raise ValueError("two options are for the same kind of store; give one of each")
     return given
+
+
+def with_defaults(options: tuple[StoreOptions, ...], defaults: Iterable[StoreOptions]) -> tuple[StoreOptions, ...]:
+    """Return ``options``, and ``defaults`` for the kinds of store that they leave out."""
+    kinds = {option.store for option in options}
+    return (*options, *(option for option in defaults if option.store not in kinds))
 
 
 def chosen(kind: type[_O], options: Iterable[StoreOptions]) -> _O:

@@ -1,0 +1,112 @@
+"""Listing by folders: for sources whose listings are not in key order, or know one folder at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from refscan.errors import ListingOrderError, StoreError
+from refscan.manifest.receipt import RangeReceipt
+from refscan.scan.buffer import Listed
+from refscan.scan.limits import LIST_CONCURRENCY, MAX_DEPTH
+from refscan.scan.sorter import Sorter
+from refscan.scan.tally import Tally
+from refscan.sources.source import Page, Source
+
+__all__ = ["FolderWalk"]
+
+
+class FolderWalk:
+    """Lists a prefix of a source that is not ordered, folder by folder if the source is walked.
+
+    Folders are listed concurrently, the newest ones first, so that few of them wait. Nothing is handed on before all
+    is listed and sorted.
+
+    Args:
+        source: Lists it.
+        prefix: What all keys begin with.
+        uri: What is listed, for errors.
+        tally: Counts what is seen.
+    """
+
+    def __init__(self, source: Source, prefix: str, uri: str, tally: Tally) -> None:
+        self._source = source
+        self._prefix = prefix
+        self._uri = uri
+        self._tally = tally
+        self._sorter = Sorter(uri)
+        self._folders = [prefix]
+        self._active = 0
+        self._changed = anyio.Event()
+        self._complete = True
+
+    def ranges(self) -> tuple[RangeReceipt, ...]:
+        """Return the one range that a walk covers."""
+        return (RangeReceipt("", None, self._tally.listed),)
+
+    def start(self, group: TaskGroup, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
+        """Begin listing; pages go to ``sink``, in key order, and ``end`` is called behind the last one."""
+        group.start_soon(self._run, sink, end)
+
+    async def _run(self, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
+        try:
+            async with anyio.create_task_group() as workers:
+                for _ in range(LIST_CONCURRENCY if self._source.capabilities.walked else 1):
+                    workers.start_soon(self._work)
+            for rows in self._sorter.batches():
+                await sink(Listed(rows, self._complete))
+        finally:
+            self._sorter.close()
+        end()
+
+    async def _work(self) -> None:
+        while self._folders or self._active:
+            if not self._folders:
+                await self._changed.wait()
+                continue
+            folder = self._folders.pop()
+            self._active += 1
+            await self._list(folder)
+            self._active -= 1
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _list(self, folder: str) -> None:
+        tokens: set[str] = set()
+        token: str | None = None
+        while True:
+            self._tally.listing += 1
+            try:
+                page = await self._source.list_page(folder, token=token)
+            finally:
+                self._tally.listing -= 1
+            self._complete &= page.complete
+            self._sorter.add(self._tally.keep(page, page.rows))
+            self._add_folders(folder, page)
+            token = page.token
+            if token is None:
+                return
+            if token in tokens:
+                raise ListingOrderError(f"{self._uri}: the listing of {folder!r} stands still", uri=self._uri)
+            tokens.add(token)
+
+    def _add_folders(self, folder: str, page: Page) -> None:
+        for below in page.folders:
+            if not (below.startswith(folder) and len(below) > len(folder) and below.endswith("/")):
+                raise ListingOrderError(
+                    f"{self._uri}: the listing of {folder!r} names {below!r}, which does not lie below", uri=self._uri
+                )
+            if below.count("/") - self._prefix.count("/") > MAX_DEPTH:
+                raise StoreError(
+                    f"{self._uri}: folders lie more than {MAX_DEPTH} deep ({below[:80]!r}…), as where a link leads "
+                    f"back up; reference a folder further down",
+                    uri=self._uri,
+                )
+        if page.folders:
+            self._folders.extend(reversed(page.folders))
+            self._tell()
