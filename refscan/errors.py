@@ -35,7 +35,6 @@ __all__ = [
     "RegistryError",
     "StoreError",
     "UnsupportedSchemeError",
-    "first_error",
 ]
 
 
@@ -102,9 +101,3 @@ class ArtifactError(RefscanError, ValueError):
 
 class RegistryError(RefscanError, LookupError):
     """The registry has no such project, artifact, version or alias."""
-
-
-def first_error(errors: BaseExceptionGroup[Exception]) -> Exception:
-    """Return the first single error of nested groups: what one call does at once is one thing to its caller."""
-    error = errors.exceptions[0]
-    return first_error(error) if isinstance(error, BaseExceptionGroup) else error

@@ -8,6 +8,7 @@ from typing import Any
 from refscan.cli.lookup import find_version
 from refscan.cli.progress import Progress
 from refscan.cli.sizes import human_size
+from refscan.cli.stores import add_store_options, store_options
 from refscan.cli.words import artifact_name
 
 __all__ = ["add_parser"]
@@ -21,6 +22,7 @@ def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", metavar="T", help="the type it must have")
     parser.add_argument("--allow-missing", action="store_true", help="leave out objects that are not there any more")
     parser.add_argument("name", type=artifact_name, metavar="PROJECT/NAME[:ALIAS]")
+    add_store_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -31,6 +33,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             arguments.root,
             path_prefix=arguments.path_prefix,
             allow_missing_references=arguments.allow_missing,
+            options=store_options(arguments),
             on_start=progress.watch_download,
         )
     missing = f", {report.missing:,} missing" if report.missing else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from refscan.cli.progress import Progress
 from refscan.cli.sizes import human_size
+from refscan.cli.stores import add_store_options, store_options
 from refscan.cli.words import add_max_objects, full_name
 from refscan.errors import ArtifactError, ObjectNotFoundError
 
@@ -32,6 +33,7 @@ def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-checksum", action="store_true", help="do not read local files for their MD5")
     parser.add_argument("--json", action="store_true", help="print the version as one JSON object")
     parser.add_argument("sources", nargs="+", metavar="PATH_OR_URI", help="a path is stored, a URI is referenced")
+    add_store_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -41,7 +43,8 @@ async def _run(arguments: argparse.Namespace) -> int:
 
     name = arguments.name
     check_aliases(arguments.alias)
-    async with init(project=name.project, job_type="put", registry=arguments.registry) as run:
+    options = store_options(arguments)
+    async with init(project=name.project, job_type="put", registry=arguments.registry, options=options) as run:
         standing = await run.registry.catalog.type_of(name.project, name.name)
         if standing not in (None, arguments.type):
             raise ArtifactError(f"{name} has the type {standing!r}, and a name keeps its type; use another name")

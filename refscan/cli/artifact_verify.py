@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from refscan.cli.lookup import find_version
+from refscan.cli.stores import add_store_options, store_options
 from refscan.cli.words import artifact_name
 
 __all__ = ["add_parser"]
@@ -19,12 +20,13 @@ def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser("verify", parents=[registry], help="check that what was recorded can still be had")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("name", type=artifact_name, metavar="PROJECT/NAME[:ALIAS]")
+    add_store_options(parser)
     parser.set_defaults(run=_run)
 
 
 async def _run(arguments: argparse.Namespace) -> int:
     version = await find_version(arguments.name, arguments.registry)
-    result = await version.verify()
+    result = await version.verify(options=store_options(arguments))
     problems = result.problems.to_pylist()
     code = 0 if result.ok else 1
     if arguments.json:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from refscan.cli.progress import Progress
 from refscan.cli.sizes import human_size
+from refscan.cli.stores import add_store_options, store_options
 from refscan.cli.words import add_max_objects
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ __all__ = ["add_parser"]
 def add_parser(verbs: Any, shared: argparse.ArgumentParser) -> None:
     """Add the verb."""
     parser = verbs.add_parser("scan", parents=[shared], help="list the objects of a URI")
-    parser.add_argument("uri", metavar="URI", help="s3://…, file:///…, http(s)://…")
+    parser.add_argument("uri", metavar="URI", help="s3://…, gs://…, az://…, https://…, file:///…")
     add_max_objects(parser)
     parser.add_argument("--output", type=Path, metavar="FILE.parquet", help="write the objects to a Parquet file")
     parser.add_argument("--json", action="store_true", help="print how the scan went as one JSON object")
+    add_store_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -33,7 +35,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     from refscan.scan.pipeline import scan  # noqa: PLC0415
 
     async with Progress() as progress, _writer(arguments.output) as writer:
-        running = scan(arguments.uri, max_objects=arguments.max_objects)
+        running = scan(arguments.uri, max_objects=arguments.max_objects, options=store_options(arguments))
         progress.watch(running)
         async with running as batches:
             async for batch in batches:

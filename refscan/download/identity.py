@@ -28,8 +28,8 @@ def is_recorded(path: Path, found: Object) -> bool:
         size = path.stat().st_size
         if not path.is_file() or (found.size is not None and size != found.size):
             return False
-        if found.md5:
-            return _base64(path) == found.digest
+        if found.md5 is not None:
+            return _base64(path) == found.md5
         e_tag = (found.e_tag or "").strip('"')
         if _MD5.fullmatch(e_tag):
             return _md5(path).hexdigest() == e_tag

@@ -32,7 +32,7 @@ class Object:
         version_id: The pin.
         e_tag: The store's ETag.
         last_modified: When it was written, if it is known.
-        md5: ``digest`` is the base64 MD5 of the content.
+        md5: The base64 MD5 of the content, if it was recorded; of a local file that was not read, something else.
     """
 
     location: Location
@@ -41,7 +41,7 @@ class Object:
     version_id: str | None
     e_tag: str | None
     last_modified: datetime | None
-    md5: bool
+    md5: str | None
 
     @property
     def uri(self) -> str:
@@ -103,7 +103,7 @@ class Resolver:
                 None,
                 None,
                 None,
-                md5=True,
+                md5=row["digest"],
             )
         if not has_source(ref):
             shown = redact(ref)
@@ -114,7 +114,9 @@ class Resolver:
             )
         location = locate_ref(ref, self.options)
         facts = {name: row[name] for name in ("digest", "size", "version_id", "e_tag", "last_modified")}
-        return Object(location, md5=location.store == "file", **facts)
+        algorithm, _, value = (row["checksum"] or "").partition(":")
+        md5 = row["digest"] if location.store == "file" else value if algorithm == "md5" else None
+        return Object(location, md5=md5, **facts)
 
     async def source(self, found: Object) -> Source:
         """Return the open source of an object's container."""

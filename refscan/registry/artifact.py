@@ -31,7 +31,7 @@ from refscan.scan.limits import DEFAULT_MAX_OBJECTS
 from refscan.scan.many import NamedURI, collect_many
 from refscan.scan.pipeline import Scan
 from refscan.sources.options import StoreOptions, as_options, with_defaults
-from refscan.sources.schemes import has_source, locate, open_source
+from refscan.sources.schemes import has_source, locate, open_source, scheme_hint
 from refscan.sources.source import Source
 from refscan.uri import Location
 
@@ -299,8 +299,10 @@ class Artifact:
     async def _track(self, uri: str, name: str | None) -> None:
         shown = redact(uri)
         if name is None:
+            advice = scheme_hint(uri)
             raise InvalidURIError(
-                f"{shown}: nothing reads this scheme, so it can only be tracked as it is; give name= to do so",
+                f"{shown}: nothing reads this scheme, so it can only be tracked as it is; give name= to do so"
+                + (f"; {advice}" if advice else ""),
                 uri=shown,
             )
         await self.draft.add_row({"path": name, "ref": shown, "digest": shown})

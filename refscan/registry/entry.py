@@ -17,7 +17,7 @@ from refscan.settings import registry_directory
 
 __all__ = ["ENTRY_FIELDS", "Entry", "entry_of", "find_entry_by_uri", "is_entry_uri", "split_entry_uri"]
 
-ENTRY_FIELDS = ("path", "ref", "digest", "size", "version_id", "e_tag", "last_modified")
+ENTRY_FIELDS = ("path", "ref", "digest", "size", "version_id", "e_tag", "checksum", "last_modified")
 """The columns of ``MANIFEST_SCHEMA`` that an entry has."""
 
 _URI = re.compile(r"refscan://([^/]+)/([^/:]+):([^/]+)/(.+)", re.DOTALL)
@@ -35,6 +35,7 @@ class Entry:
         size: In bytes, if it is known.
         version_id: The pin, if there is one.
         e_tag: The store's ETag, if there is one.
+        checksum: ``ALGORITHM:BASE64``, if the store tells one that ``digest`` is not.
         last_modified: When the object was written, if it is known.
     """
 
@@ -45,6 +46,7 @@ class Entry:
     size: int | None
     version_id: str | None
     e_tag: str | None
+    checksum: str | None
     last_modified: datetime | None
 
 

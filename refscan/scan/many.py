@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import anyio
 import pyarrow as pa
 
-from refscan.errors import InvalidPathError, InvalidURIError, ObjectNotFoundError, first_error
+from refscan.errors import InvalidPathError, InvalidURIError, ObjectNotFoundError
+from refscan.first_error import first_error
 from refscan.manifest.merge import conflict, merge
 from refscan.manifest.schema import MANIFEST_SCHEMA
 from refscan.scan.entries import entries_of

@@ -13,7 +13,8 @@ import anyio
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refscan.errors import ObjectNotFoundError, first_error
+from refscan.errors import ObjectNotFoundError
+from refscan.first_error import first_error
 from refscan.manifest.receipt import Receipt
 from refscan.scan.buffer import Listed
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS

@@ -2,16 +2,18 @@
 
 import pytest
 from servers.http import Resource
+from servers.s3 import Bucket
 
 import refscan
 from refscan import (
     Artifact,
+    GCSOptions,
     InvalidPathError,
     InvalidURIError,
     MaxObjectsExceededError,
     ObjectNotFoundError,
     PathConflictError,
-    UnsupportedSchemeError,
+    S3Options,
 )
 
 
@@ -135,7 +137,7 @@ async def test_an_unknown_scheme_without_a_name_is_refused(artifact):
 
 
 async def test_secrets_of_an_unknown_scheme_are_not_kept(artifact):
-    await artifact.add_reference("ftp://user:hidden@host/file?token=hidden", name="f")
+    await artifact.add_reference("unknown://user:hidden@host/file?token=hidden", name="f")
     assert "hidden" not in repr(entries(artifact))
 
 
@@ -147,11 +149,38 @@ async def test_a_path_without_a_scheme_is_refused_with_a_hint(artifact, path):
         await artifact.add_reference(path, name="name")
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/key", "az://container/blob"])
-async def test_a_store_that_is_not_read_yet_is_not_tracked_unread(artifact, uri):
-    with pytest.raises(UnsupportedSchemeError, match="not read"):
-        await artifact.add_reference(uri, name="x")
+async def test_an_unknown_scheme_says_what_would_read_it(artifact):
+    with pytest.raises(InvalidURIError, match=r"give name= to do so; write s3:// in place of s3a://"):
+        await artifact.add_reference("s3a://bucket/key")
     assert entries(artifact) == []
+
+
+async def test_options_of_another_store_are_refused(artifact, memory):
+    bucket = memory({"a": b""})
+    with pytest.raises(ValueError, match="is not reached by GCSOptions"):
+        await artifact.add_reference(bucket.base, options=GCSOptions())
+    assert entries(artifact) == []
+
+
+@pytest.mark.parametrize("given", ["reference", "run", "both"])
+async def test_options_reach_the_store(s3_server, s3_sdk, aws, tmp_path, given):
+    """The environment names no endpoint: only the options do, for what is added, downloaded and verified."""
+    aws.delenv("AWS_DEFAULT_REGION")
+    bucket = Bucket(s3_sdk, versioned=True)
+    bucket.put("a", b"one")
+    right = S3Options(endpoint_url=s3_server, region="us-east-1")
+    of_run = {"reference": None, "run": right, "both": S3Options(endpoint_url="http://127.0.0.1:1")}[given]
+    async with refscan.init(project="demo", options=of_run) as run:
+        draft = Artifact("data", type="dataset")
+        await draft.add_reference(bucket.uri, options=None if given == "run" else right)
+        version = await run.log_artifact(draft)
+        options = None if given == "run" else right
+        assert (await version.verify(options=options)).ok
+        root = await version.download(tmp_path / "root", options=options)
+        assert (root / "a").read_bytes() == b"one"
+        used = await run.use_artifact("data")
+        if given == "run":
+            assert (await used.verify()).ok
 
 
 async def test_what_is_not_there_is_refused_and_nothing_is_added(artifact, memory):

@@ -98,16 +98,7 @@ class GCSClient:
 
     async def _send(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         self.requests += 1
-
-        async def told() -> _T:
-            try:
-                return await attempt()
-            except aiohttp.ClientResponseError as error:
-                if error.status in BUSY:
-                    raise BusyError(error.status, retry_after(error.headers or {})) from error
-                raise
-
-        return await retrying(told)
+        return await _patiently(attempt)
 
     async def authorize(self) -> None:
         """Make sure that there is an access token.
@@ -121,8 +112,29 @@ class GCSClient:
             # The SDK's tasks share one that fetches the token; cancelled with one of them, it would fail them all.
             with anyio.fail_after(_TOKEN_TIMEOUT, shield=True):
                 await self._token.get()
-        except (aiohttp.ClientError, OSError, TimeoutError, LookupError, ValueError) as error:
+        except (aiohttp.ClientError, BusyError, OSError, TimeoutError, LookupError, ValueError) as error:
             raise _no_credentials(error) from error
+
+
+async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Do what ``attempt`` does, again while the server is busy."""
+
+    async def told() -> _T:
+        try:
+            return await attempt()
+        except aiohttp.ClientResponseError as error:
+            if error.status in BUSY:
+                raise BusyError(error.status, retry_after(error.headers or {})) from error
+            raise
+
+    return await retrying(told)
+
+
+class _Token(Token):
+    """Asks again for a token only where that may help; the SDK's own does it five times, even for a refusal."""
+
+    async def acquire_access_token(self, timeout: int = 10) -> None:  # type: ignore[override]  # noqa: ASYNC109  as there
+        await _patiently(lambda: Token.acquire_access_token.__wrapped__(self, timeout))
 
 
 class _RawResponse(aiohttp.ClientResponse):
@@ -171,7 +183,7 @@ async def open_client(options: GCSOptions, environment: Mapping[str, str] = os.e
 def _make_token(options: GCSOptions) -> Token:
     file = options.service_account_file
     try:
-        return Token(service_file=None if file is None else os.fspath(file), scopes=_SCOPES)
+        return _Token(service_file=None if file is None else os.fspath(file), scopes=_SCOPES)
     except (OSError, ValueError, LookupError) as error:
         raise _no_credentials(error) from error
 

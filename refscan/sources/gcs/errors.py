@@ -54,6 +54,8 @@ def translated(uri: str, permission: str, *, what: str = "bucket") -> Iterator[N
         raise StoreError(
             f"{uri}: cannot be reached ({_host(error)}); check STORAGE_EMULATOR_HOST and the network", uri=uri
         ) from error
+    except ValueError as error:
+        raise StoreError(f"{uri}: the endpoint is no URL; check STORAGE_EMULATOR_HOST", uri=uri) from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise StoreError(f"{uri}: the answer broke off ({type(error).__name__}); try again", uri=uri) from error
 

@@ -22,6 +22,7 @@ LISTING_FIELDS = f"kind,nextPageToken,items({OBJECT_FIELDS})"
 """The ``fields=`` mask of a listing."""
 
 _KIND = "storage#objects"
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, pa.ArrowException)
 _ITEM = pa.struct([(name, pa.string()) for name in _FIELDS])
 _LISTING = pa.schema([("kind", pa.string()), ("nextPageToken", pa.string()), ("items", pa.list_(_ITEM))])
 
@@ -48,7 +49,7 @@ def parse_page(body: bytes) -> GCSPage:
     try:
         token, items = _read(body)
         return GCSPage(_rows(items), token or None)
-    except (ValueError, TypeError, LookupError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise StoreError(f"the store sent a listing that cannot be read: {_reason(error)}") from error
 
 
@@ -60,11 +61,12 @@ def parse_object(body: bytes) -> pa.RecordBatch:
     """
     try:
         return _rows(_items([json.loads(body)]))
-    except (ValueError, TypeError, LookupError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise StoreError(f"the store sent metadata that cannot be read: {_reason(error)}") from error
 
 
 def _read(body: bytes) -> tuple[str | None, pa.StructArray]:
+    body.decode()  # the parser lets through what is not UTF-8
     options = pj.ParseOptions(explicit_schema=_LISTING, newlines_in_values=True, unexpected_field_behavior="ignore")
     try:
         table = pj.read_json(
