@@ -13,7 +13,7 @@ from refscan.scan.buffer import Listed
 from refscan.scan.limits import LIST_CONCURRENCY, MAX_DEPTH
 from refscan.scan.sorter import Sorter
 from refscan.scan.tally import Tally
-from refscan.sources.source import Page, Source
+from refscan.sources.source import NoIndexError, Page, Source
 
 __all__ = ["FolderWalk"]
 
@@ -83,6 +83,12 @@ class FolderWalk:
             self._tally.listing += 1
             try:
                 page = await self._source.list_page(folder, token=token)
+            except NoIndexError:
+                if folder == self._prefix:
+                    raise
+                # A folder of a web server with a page of its own: what lies in it, the server does not tell.
+                self._tally.skipped["folder_without_index"] += 1
+                return
             finally:
                 self._tally.listing -= 1
             self._complete &= page.complete

@@ -29,6 +29,11 @@ __all__ = [
 ]
 
 
+def _check_positive(number: int, name: str) -> None:
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, not {number}")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Options:
     """How S3, and what speaks its protocol, is reached. What is not given, the AWS SDK's own chain decides.
@@ -54,6 +59,9 @@ class S3Options:
     session: Any = field(default=None, repr=False)
     connections: int = 64
 
+    def __post_init__(self) -> None:
+        _check_positive(self.connections, "connections")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GCSOptions:
@@ -73,6 +81,9 @@ class GCSOptions:
     endpoint_url: str | None = None
     user_project: str | None = None
     connections: int = 64
+
+    def __post_init__(self) -> None:
+        _check_positive(self.connections, "connections")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +113,9 @@ class AzureOptions:
     hierarchical_namespace: bool | None = None
     connections: int = 64
 
+    def __post_init__(self) -> None:
+        _check_positive(self.connections, "connections")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HTTPOptions:
@@ -118,6 +132,9 @@ class HTTPOptions:
     index: bool = True
     connections: int = 64
 
+    def __post_init__(self) -> None:
+        _check_positive(self.connections, "connections")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FsspecOptions:
@@ -131,6 +148,9 @@ class FsspecOptions:
     store: ClassVar[StoreName] = "fsspec"
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     concurrency: int = 16
+
+    def __post_init__(self) -> None:
+        _check_positive(self.concurrency, "concurrency")
 
 
 StoreOptions = S3Options | GCSOptions | AzureOptions | HTTPOptions | FsspecOptions

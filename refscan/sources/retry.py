@@ -81,7 +81,12 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
             delay = backoff if busy.delay is None else busy.delay
             if number >= _ATTEMPTS or delay > _LONGEST_RETRY_AFTER:
                 raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientOSError) as error:
+        except (
+            aiohttp.ServerDisconnectedError,
+            aiohttp.ClientPayloadError,
+            aiohttp.ClientOSError,
+            ConnectionResetError,
+        ) as error:
             failed_connections += isinstance(error, aiohttp.ClientConnectorError)
             if (
                 number >= _ATTEMPTS

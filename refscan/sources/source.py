@@ -125,11 +125,14 @@ class Source(Protocol):
 
     Attributes:
         base: The URI that all its keys hang from, ending in ``/``.
-        requests: Requests sent (for files: files opened and folders read) so far.
     """
 
     base: str
-    requests: int
+
+    @property
+    def requests(self) -> int:
+        """Requests sent (for files: files opened and folders read) so far."""
+        ...
 
     @property
     def capabilities(self) -> Capabilities:

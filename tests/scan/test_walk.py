@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scan_adversaries import COLUMNS, bucket, key_sets, scanned, scanning, truth
 
 from refscan.errors import ListingOrderError, MaxObjectsExceededError, ObjectNotFoundError, StoreError
-from refscan.sources.source import Capabilities, Page, page_rows
+from refscan.sources.source import Capabilities, NoIndexError, Page, page_rows
 
 MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
@@ -165,6 +165,24 @@ class Odd(Folders):
 async def test_a_listing_that_leads_astray_is_an_error(named, error, text):
     with pytest.raises(error, match=text):
         await scanned(Odd(named))
+
+
+class Pages(Folders):
+    """One folder has a page of its own in place of an index."""
+
+    async def list_page(self, prefix, **how):
+        if prefix == "x/page/":
+            raise NoIndexError(f"{prefix}: no index")
+        return await super().list_page(prefix, **how)
+
+
+async def test_a_folder_without_an_index_is_left_out_and_counted():
+    keys = ["x/1", "x/page/2", "x/b/3"]
+    rows, scan = await scanned(Pages(keys), "x/")
+    assert [row["key"] for row in rows] == ["x/1", "x/b/3"]
+    assert scan.receipt.skipped == {"folder_without_index": 1}
+    with pytest.raises(NoIndexError):
+        await scanned(Pages(keys), "x/page/")
 
 
 class Still(Folders):

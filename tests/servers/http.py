@@ -29,6 +29,7 @@ class Resource:
         conditions: If-Match is understood.
         encoding: The ``Content-Encoding`` header.
         breaks_at: The connection is closed after so many bytes.
+        headers: More headers of each answer.
     """
 
     data: bytes = b""
@@ -43,6 +44,7 @@ class Resource:
     conditions: bool = True
     encoding: str | None = None
     breaks_at: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -111,6 +113,7 @@ async def _send(request: web.BaseRequest, resource: Resource) -> web.StreamRespo
             return web.Response(status=416)
         status, data = 206, data[start:stop]
         headers["Content-Range"] = f"bytes {start}-{start + len(data) - 1}/{len(resource.data)}"
+    headers |= resource.headers
     response = web.StreamResponse(status=status, headers={k: v for k, v in headers.items() if v is not None})
     if resource.chunked:
         response.enable_chunked_encoding()

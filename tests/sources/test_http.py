@@ -19,6 +19,11 @@ SECRET = "q7SECRETq7"
 DATA = b"content " * 1_000
 
 
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch):
+    monkeypatch.setattr("refscan.sources.retry._FIRST_DELAY", 0.001)
+
+
 @pytest.fixture
 async def source(web_server):
     async with HTTPSource(web_server.base) as source:
@@ -222,11 +227,21 @@ class TestReading:
         with pytest.raises(DigestMismatchError, match="no versions"):
             await read(source, "a", version_id="1")
 
-    async def test_there_are_no_listings(self, source):
-        assert not source.capabilities.listed
-        assert await source.probe("", after="") is None
-        with pytest.raises(ObjectNotFoundError, match="single URLs"):
-            await source.list_page("dir/")
+    async def test_small_bodies_that_break_off_are_asked_for_again(self):
+        whole = b"content"
+        ways = iter([whole[:3], whole[:5], whole])
+        answers = lambda _: Answer(next(ways), headers={"Content-Length": str(len(whole)), "ETag": '"abc"'})  # noqa: E731
+        async with ScriptedServer(answers) as server, HTTPSource(server.url + "/") as source:
+            assert await read(source, "a", e_tag='"abc"') == whole
+            assert source.requests == len(server.requests) == 3
+
+    async def test_large_bodies_come_as_they_arrive(self, web_server, source):
+        data = bytes(range(256)) * 20_000
+        web_server.resources["/a"] = Resource(data)
+        async with source.open("a") as body:
+            chunks = [chunk async for chunk in body.chunks]
+        assert b"".join(chunks) == data
+        assert len(chunks) > 2
 
     async def test_the_readers_own_errors_stay_its_own(self, web_server, source):
         web_server.resources["/a"] = Resource(DATA)

@@ -29,6 +29,12 @@ def test_they_are_keyword_only_and_never_change(kind):
         setattr(kind(), fields(kind)[0].name, "other")
 
 
+@pytest.mark.parametrize("kind", [AzureOptions, GCSOptions, HTTPOptions, S3Options])
+def test_no_connection_at_all_is_refused(kind):
+    with pytest.raises(ValueError, match="connections must be at least 1"):
+        kind(connections=0)
+
+
 def test_one_several_or_none():
     one, other = S3Options(region="a"), GCSOptions()
     assert as_options(None) == ()

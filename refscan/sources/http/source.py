@@ -1,105 +1,129 @@
-"""Single URLs of HTTP servers. A key is the URL's path and query, as the user wrote them."""
+"""The URLs of one web server. A key is the URL's path and query, as the user or a directory index wrote them."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Self
-from urllib.parse import quote, unquote
 
 import aiohttp
 import pyarrow as pa
 import pyarrow.compute as pc
-from yarl import URL
 
-from refscan.errors import AccessDeniedError, DigestMismatchError, ObjectNotFoundError, StoreError
+from refscan.errors import DigestMismatchError, ObjectNotFoundError
 from refscan.redact import redact
+from refscan.sources.http.errors import MISSING, SUCCESS, raise_for_status, translated
+from refscan.sources.http.facts import facts_row, size_of, tag_of, whole_size_of
+from refscan.sources.http.folder import read_folder
+from refscan.sources.http.session import Session
 from refscan.sources.options import HTTPOptions
-from refscan.sources.source import Body, Capabilities, Page, page_rows
+from refscan.sources.retry import raise_if_busy, retrying
+from refscan.sources.source import Body, Capabilities, NoIndexError, Page, page_rows
 
 __all__ = ["HTTPSource"]
 
 _CHUNK = 1 << 18
+# What is read whole, so that a connection that breaks is no more than another attempt.
+_SMALL = 1 << 19
 _DEFAULTS = HTTPOptions()
-# What may stand in a request line as it is (RFC 3986: reserved, unreserved, and "%" of escapes made by the user).
-_SAFE = "!#$%&'()*+,/:;=?@[]~"
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
+# Said by servers and applications that have no HEAD at all.
+_NO_HEAD = (405, 501)
+_THROTTLED = (408, 429, 503)
 
 
 class HTTPSource:
-    """The URLs of one scheme and host.
+    """The URLs of one scheme and host, and the folders that it offers an index of.
 
     Redirects are followed; netrc and proxies are taken from the environment. Content is asked for as it is stored
-    (``Accept-Encoding: identity``), so that size and ETag belong to the same bytes.
+    (``Accept-Encoding: identity``), so that size and ETag belong to the same bytes. A busy server is asked again,
+    when it wants to be.
 
     Args:
         base: Scheme and host, ending in ``/``.
         options: How it is reached.
         userinfo: ``user:password`` for basic authentication.
+
+    Raises:
+        ValueError: A header of the options cannot be one.
     """
 
     def __init__(self, base: str, options: HTTPOptions = _DEFAULTS, *, userinfo: str | None = None) -> None:
         self.base = base
         self.requests = 0
-        self._login = tuple(unquote(part) for part in userinfo.partition(":")[::2]) if userinfo else None
         self._options = options
-        self._session: aiohttp.ClientSession | None = None
+        self._session = Session(base, options, userinfo, sent=self._count)
+        self._heads = True
+
+    def _count(self) -> None:
+        self.requests += 1
 
     @property
     def capabilities(self) -> Capabilities:
-        """Neither listings nor versions."""
-        return Capabilities(listed=False, ordered=False, ranged=False)
+        """Listings by folder, where the server offers an index; no versions."""
+        return Capabilities(ordered=False, walked=True, ranged=False, stat_concurrency=self._options.connections)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=self._options.connections),
-            headers={"Accept-Encoding": "identity", "User-Agent": "refscan"},
-            timeout=_TIMEOUT,
-            trust_env=True,
-        )
+        await self._session.__aenter__()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._session.__aexit__(*exc_info)
 
     async def list_page(
         self, prefix: str, *, after: str = "", until: str | None = None, token: str | None = None
     ) -> Page:
-        """See ``Source.list_page``: a plain HTTP server lists nothing.
+        """See ``Source.list_page``: what the server's index of the folder links to, in one page.
+
+        Keys are the folder and the names in it, escaped as URLs need them. ``skipped`` counts links that lead out of
+        the folder (``outside``) and names that are not UTF-8 (``undecodable``).
 
         Raises:
-            ObjectNotFoundError: Always.
+            NoIndexError: There is a page, and it is no index; or indexes are not wanted.
+            ObjectNotFoundError: There is nothing.
+            AccessDeniedError: It may not be read, or the server has its indexes switched off.
+            StoreError: The index lies elsewhere, breaks off, or has more than 256 MiB.
         """
         del after, until, token
         uri = redact(self.base + prefix)
-        raise ObjectNotFoundError(f"{uri}: HTTP references are single URLs; give one URL for each file", uri=uri)
+        if not self._options.index or "?" in prefix or (prefix and not prefix.endswith("/")):
+            raise NoIndexError(f"{uri}: not a folder whose index is looked for", uri=uri)
+        async with self._session.slots:
+            with translated(self.base, prefix):
+                return await retrying(lambda: read_folder(self._session, prefix, uri))
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
-        """See ``Source.probe``: nothing is listed."""
+        """See ``Source.probe``: an index has no order to look into."""
         del prefix, after
         return None
 
     async def stat(self, keys: Sequence[str], *, version_id: str | None = None) -> Page:
         """See ``Source.stat``: HEAD, and GET without reading the body where the server refuses HEAD."""
         (key,) = keys
-        uri = redact(self.base + key)
         if version_id is not None:
+            uri = redact(self.base + key)
             raise ObjectNotFoundError(f"{uri}: URLs have no versions", uri=uri)
-        async with self._request("HEAD", key) as response:
-            if response.status < 400:  # noqa: PLR2004  HTTP's own border of success
-                return Page(_row(key, response))
-            if response.status in (404, 410):
-                return Page(page_rows(key=[]))
-        async with self._request("GET", key) as response:
-            if response.status in (404, 410):
-                return Page(page_rows(key=[]))
-            _raise_for_status(response, uri)
-            return Page(_row(key, response))
+        async with self._session.slots:
+            with translated(self.base, key):
+                return Page(await retrying(lambda: self._facts(key)))
+
+    async def _facts(self, key: str) -> pa.RecordBatch:
+        refused = 0
+        if self._heads:
+            async with await self._session.send("HEAD", key) as response:
+                refused = response.status
+                if refused in SUCCESS:
+                    return facts_row(key, response.headers)
+                if refused in MISSING:
+                    return page_rows(key=[])
+                if refused in _THROTTLED:
+                    raise_if_busy(refused, response.headers)
+        async with await self._session.send("GET", key) as response:
+            if response.status in MISSING:
+                return page_rows(key=[])
+            raise_for_status(response.status, response.reason, response.headers, redact(self.base + key))
+            if refused in _NO_HEAD:
+                self._heads = False
+            return facts_row(key, response.headers)
 
     @asynccontextmanager
     async def open(
@@ -116,29 +140,43 @@ class HTTPSource:
         if version_id is not None:
             raise DigestMismatchError(f"{uri}: URLs have no versions", uri=uri)
         headers = {}
-        if e_tag is not None and not e_tag.startswith("W/"):
-            headers["If-Match"] = e_tag  # RFC 9110: strong validators only
+        # RFC 9110: If-Match takes strong validators only. Others are compared here.
+        if e_tag is not None and not e_tag.startswith("W/") and e_tag.isascii():
+            headers["If-Match"] = e_tag
         ranged = start > 0 or length is not None
         if ranged:
             headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
-        async with self._request("GET", key, headers) as response:
-            if response.status == 412:  # noqa: PLR2004  Precondition Failed
-                raise DigestMismatchError(f"{uri} was overwritten: its ETag is not {e_tag} any more", uri=uri)
-            _raise_for_status(response, uri)
-            found = response.headers.get("ETag")
-            if e_tag is not None and found != e_tag:
-                raise DigestMismatchError(f"{uri} was overwritten: it has ETag {found} now, not {e_tag}", uri=uri)
-            partial = ranged and response.status == 206  # noqa: PLR2004  Partial Content
 
-            async def chunks() -> AsyncIterator[bytes]:
-                with _translated(uri):
-                    async for chunk in response.content.iter_chunked(_CHUNK):
-                        yield chunk
+        async def attempt() -> tuple[aiohttp.ClientResponse, bytes | None]:
+            response = await self._session.send("GET", key, headers)
+            try:
+                _refuse(response, e_tag, uri)
+                small = response.content_length is not None and response.content_length <= _SMALL
+                return response, await response.read() if small else None
+            except BaseException:
+                response.close()
+                raise
 
-            yield Body(chunks(), _whole_size(response) if partial else _size(response), found, None, partial)
+        async with self._session.slots:
+            with translated(self.base, key):
+                response, whole = await retrying(attempt)
+            async with response:
+                partial = ranged and response.status == 206  # noqa: PLR2004  Partial Content
+                size = whole_size_of(response.headers) if partial else size_of(response.headers)
+                yield Body(self._chunks(key, response, whole), size, tag_of(response.headers), None, partial)
+
+    async def _chunks(self, key: str, response: aiohttp.ClientResponse, whole: bytes | None) -> AsyncIterator[bytes]:
+        if whole is not None:
+            yield whole
+            return
+        with translated(self.base, key):
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                yield chunk
 
     def refs(self, keys: pa.Array) -> pa.Array:
         """See ``Source.refs``: signatures and tokens are left out."""
+        if not pc.any(pc.match_substring_regex(keys, "[?#]")).as_py():
+            return pc.binary_join_element_wise(self.base, keys, "")
         return pa.array([redact(self.base + key) for key in keys.to_pylist()], pa.string())
 
     async def digests(self, rows: pa.RecordBatch, refs: pa.Array) -> pa.Array:
@@ -149,89 +187,12 @@ class HTTPSource:
         """See ``Source.uri_digests``: the URL."""
         return refs
 
-    @asynccontextmanager
-    async def _request(
-        self, method: str, key: str, headers: dict[str, str] | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
-            raise RuntimeError("HTTPSource is used outside its `async with`")
-        self.requests += 1
-        with _translated(redact(self.base + key)):
-            url = URL(quote(self.base + key, safe=_SAFE), encoded=True)
-            if self._login:
-                # In the URL, the login goes to this host only; a session would send it wherever redirects lead.
-                user, password = self._login
-                url = url.with_user(_utf8(user)).with_password(_utf8(password))
-            response = await self._session.request(method, url, headers=headers, allow_redirects=True)
-        async with response:
-            yield response
 
-
-def _utf8(text: str) -> str:
-    """Return a text that becomes the UTF-8 of ``text`` when aiohttp encodes it as Latin-1 (RFC 7617 has UTF-8)."""
-    return text.encode().decode("latin-1")
-
-
-def _row(key: str, response: aiohttp.ClientResponse) -> pa.RecordBatch:
-    return page_rows(
-        key=[key],
-        size=[_size(response)],
-        e_tag=[response.headers.get("ETag") or None],
-        last_modified=[_time(response.headers.get("Last-Modified"))],
-    )
-
-
-def _size(response: aiohttp.ClientResponse) -> int | None:
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        return None
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
-
-
-def _whole_size(response: aiohttp.ClientResponse) -> int | None:
-    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(whole) if whole.isdecimal() else None
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-
-
-def _raise_for_status(response: aiohttp.ClientResponse, uri: str) -> None:
-    status = response.status
-    if status < 400:  # noqa: PLR2004  HTTP's own border of success
-        return
-    if status in (404, 410):
-        raise ObjectNotFoundError(f"{uri}: not found (HTTP {status}); check the URL", uri=uri)
-    if status in (401, 403, 407):
-        raise AccessDeniedError(
-            f"{uri}: access denied (HTTP {status}); give credentials in ~/.netrc, or ask for access", uri=uri
-        )
-    raise StoreError(f"{uri}: the server answered HTTP {status} {response.reason or ''}".rstrip(), uri=uri)
-
-
-@contextmanager
-def _translated(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ClientSSLError as error:
-        raise StoreError(f"{uri}: TLS failed: {_reason(error)}; check the certificate", uri=uri) from error
-    except aiohttp.TooManyRedirects:
-        raise StoreError(f"{uri}: too many redirects", uri=uri) from None
-    except (aiohttp.InvalidURL, ValueError):
-        raise StoreError(f"{uri}: not a URL that can be asked for", uri=uri) from None
-    except TimeoutError as error:
-        raise StoreError(f"{uri}: no answer in time; check the host, or try again", uri=uri) from error
-    except aiohttp.ClientPayloadError as error:
-        raise StoreError(f"{uri}: the answer broke off; try again", uri=uri) from error
-    except (aiohttp.ClientError, ssl.SSLError) as error:
-        raise StoreError(f"{uri}: cannot be reached: {_reason(error)}; check host and port", uri=uri) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Return what went wrong, in words that hold no URL."""
-    inner = getattr(error, "os_error", None)
-    return (getattr(inner, "strerror", None) or str(inner)) if inner is not None else type(error).__name__
+def _refuse(response: aiohttp.ClientResponse, e_tag: str | None, uri: str) -> None:
+    """Raise unless the answer has the bytes that were asked for."""
+    if response.status == 412:  # noqa: PLR2004  Precondition Failed
+        raise DigestMismatchError(f"{uri} was overwritten: its ETag is not {e_tag} any more", uri=uri)
+    raise_for_status(response.status, response.reason, response.headers, uri)
+    found = tag_of(response.headers)
+    if e_tag is not None and found != e_tag:
+        raise DigestMismatchError(f"{uri} was overwritten: it has ETag {found} now, not {e_tag}", uri=uri)
