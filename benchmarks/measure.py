@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import os
 import resource
 import sys
 import time
@@ -30,8 +31,11 @@ def main() -> None:
     parser.add_argument("module")
     parser.add_argument("uri")
     parser.add_argument("--versions", action="store_true", help="the bucket is versioned")
+    parser.add_argument("--imports", nargs="*", default=[], help="modules to import before the clock starts")
     options = parser.parse_args()
     contender = importlib.import_module(options.module)
+    for name in options.imports:
+        importlib.import_module(name)
     imported = peak_megabytes()
     cpu, wall = cpu_seconds(), time.perf_counter()
     objects = asyncio.run(contender.run(options.uri, versions=options.versions))
@@ -45,8 +49,11 @@ def main() -> None:
                 "peak_mb": peak_megabytes(),
                 "peak_mb_imported": imported,
             }
-        )
+        ),
+        flush=True,
     )
+    # All is measured; obstore's threads may abort a process that takes itself down in order.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import aioboto3  # noqa: F401  what refscan imports for s3:// is imported before the clock starts, as for the others
-
 from refscan import Artifact  # with all it brings along: the names of the package load lazily
 
 __all__ = ["run"]

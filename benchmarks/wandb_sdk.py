@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import boto3  # noqa: F401  what the SDK imports for s3:// is imported before the clock starts, as for the others
 import wandb
 
 __all__ = ["run"]

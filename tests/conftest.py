@@ -1,15 +1,20 @@
 """What all tests share: a registry of their own, no settings of this machine, and a real S3 server."""
 
+import contextlib
+import os
+
 import pytest
 from hypothesis import settings
 
 # Before they are imported, so that their assertions explain themselves.
 pytest.register_assert_rewrite("conformance.suite", "conformance.walked")
 
+from servers.azure import Container, connection_string, serve_azure  # noqa: E402
 from servers.gcs import GCSBucket, serve_gcs  # noqa: E402
 from servers.http import WebServer  # noqa: E402
 from servers.nginx import serve_nginx  # noqa: E402
 from servers.s3 import REGION, Bucket, s3_client, serve_s3  # noqa: E402
+from servers.scripted import Script, ScriptedServer  # noqa: E402
 
 # No test asserts a time, and the machine that runs them may be busy.
 settings.register_profile("refscan", deadline=None, max_examples=50)
@@ -77,6 +82,22 @@ def s3(aws, s3_server):
 
 
 @pytest.fixture
+def scripted_s3(aws):
+    """Start a scripted server in the place of S3, which the environment names."""
+
+    def start(script: Script) -> ScriptedServer:
+        class Named(ScriptedServer):
+            async def __aenter__(self):
+                await super().__aenter__()
+                aws.setenv("AWS_S3_ENDPOINT_URL", self.url)
+                return self
+
+        return Named(script)
+
+    return start
+
+
+@pytest.fixture
 def bucket(s3, s3_sdk):  # noqa: ARG001
     """Make a fresh bucket: ``bucket()`` or ``bucket(versioned=False)``."""
 
@@ -131,3 +152,33 @@ def nginx(tmp_path_factory):
     """A real nginx: put files below ``root``, choose an index with ``flavour`` (html, json, none), ask ``url``."""
     with serve_nginx(tmp_path_factory.mktemp("nginx")) as server:
         yield server
+
+
+@pytest.fixture
+def azure_env(monkeypatch):
+    """An environment that says nothing of Azure."""
+    for name in list(os.environ):
+        if name.startswith("AZURE_"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def azure_server():
+    """The endpoint of a real Azure Blob server, the account's name included."""
+    with serve_azure() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def azure(azure_env, azure_server):
+    """The endpoint of a real Azure Blob server, which the environment names too."""
+    azure_env.setenv("AZURE_STORAGE_CONNECTION_STRING", connection_string(azure_server))
+    return azure_server
+
+
+@pytest.fixture
+def container(azure):
+    """Make a fresh container: ``container()``."""
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(contextlib.closing(Container(azure)))

@@ -183,3 +183,12 @@ async def test_azure_with_versions(azure_place, tmp_path):
 
 async def test_nginx(nginx_place, tmp_path):
     await round_trip(nginx_place, tmp_path)
+
+
+async def test_a_folder_of_a_web_server_named_without_its_slash(nginx_place):
+    nginx_place.put("deep/a b.txt", b"x")
+    nginx_place.put("top.txt", b"xy")
+    async with refscan.scan(nginx_place.uri.rstrip("/")) as batches:
+        keys = [key async for batch in batches for key in batch.column("key").to_pylist()]
+    folder = nginx_place.uri.rstrip("/").rpartition("/")[2]
+    assert keys == [f"{folder}/deep/a%20b.txt", f"{folder}/top.txt"]

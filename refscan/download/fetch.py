@@ -159,7 +159,7 @@ async def _fetch(found: Object, source: Source, partial: Path) -> tuple[int, str
         return facts.size, facts.md5
     digest, size = hashlib.md5(usedforsecurity=False), 0
     async with (
-        source.open(found.location.key, version_id=found.version_id, e_tag=found.e_tag) as body,
+        source.open(found.location.key, version_id=found.version_id, e_tag=found.validator) as body,
         _opened(partial, "xb") as file,
     ):
         async for chunk in body.chunks:
@@ -179,7 +179,7 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
         async with (
             slots,
             source.open(
-                found.location.key, version_id=found.version_id, e_tag=found.e_tag, start=start, length=length
+                found.location.key, version_id=found.version_id, e_tag=found.validator, start=start, length=length
             ) as body,
             _opened(partial, "r+b") as file,
         ):

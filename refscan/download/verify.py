@@ -187,8 +187,15 @@ async def _check_one(row: Mapping[str, Any], resolver: Resolver) -> str | None:
     if page.rows.num_rows == 0:
         return "missing"
     now = page.rows.to_pylist()[0]
-    same = (now["e_tag"], now["size"]) == (found.e_tag, found.size)
-    return None if same else "changed"
+    if now["size"] != found.size:
+        return "changed"
+    if found.location.store == "fsspec" and found.e_tag is None:
+        refs = source.refs(page.rows.column("key"))
+        digests = [how(page.rows, refs) for how in (source.digests, source.uri_digests)]
+        return None if found.digest in [(await digest)[0].as_py() for digest in digests] else "changed"
+    # A generation never changes; its ETag does, with its metadata.
+    same_generation = found.location.store == "gcs" and now["version_id"] == found.version_id
+    return None if same_generation or now["e_tag"] == found.e_tag else "changed"
 
 
 def _check_file(found: Object) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from refscan.errors import AccessDeniedError, ObjectNotFoundError
-from refscan.sources.source import NoIndexError, Source
+from refscan.sources.source import Source
 from refscan.uri import Location
 
 __all__ = ["Found", "resolve"]
@@ -48,6 +48,8 @@ async def resolve(source: Source, location: Location) -> Found:
         return Found(rows=page.rows)
     if pin is not None:
         raise ObjectNotFoundError(f"{location.uri} has no version {pin!r}", uri=location.uri)
+    if location.store == "http" and not key.endswith("/") and await _has_index(source, key + "/"):
+        return Found(prefix=key + "/")
     if not source.capabilities.listed or location.store == "http":
         raise ObjectNotFoundError(f"{location.uri}: not found; check the URL", uri=location.uri)
     return Found(prefix=key + "/")
@@ -57,6 +59,6 @@ async def _has_index(source: Source, key: str) -> bool:
     """Tell whether a web server offers an index of a folder: its URL may as well be that of a page."""
     try:
         await source.list_page(key)
-    except NoIndexError:
+    except ObjectNotFoundError:  # and with it NoIndexError
         return False
     return True

@@ -22,7 +22,7 @@ from refscan.uri import Location, parse, parse_ref, scheme_of
 if TYPE_CHECKING:
     from refscan.sources.source import Source
 
-__all__ = ["has_source", "locate", "locate_ref", "open_source"]
+__all__ = ["has_source", "locate", "locate_ref", "open_source", "scheme_hint"]
 
 _SCHEMES = frozenset(["s3", "gs", "file", "http", "https", "memory", *AZURE_SCHEMES])
 
@@ -39,6 +39,13 @@ def has_source(uri: str) -> bool:
     from refscan.sources.fsspec.registry import reads  # noqa: PLC0415
 
     return reads(scheme)
+
+
+def scheme_hint(uri: str) -> str | None:
+    """Return one line on what would read a URI that no source reads; ``None`` if nothing is known to."""
+    from refscan.sources.fsspec.registry import hint  # noqa: PLC0415
+
+    return hint(scheme_of(uri))
 
 
 def locate(uri: str, options: Iterable[StoreOptions] = ()) -> Location:
@@ -102,5 +109,5 @@ def open_source(location: Location, options: Iterable[StoreOptions] = (), *, che
             if reads(location.scheme):
                 from refscan.sources.fsspec import FsspecSource  # noqa: PLC0415
 
-                return FsspecSource(location.base, chosen(FsspecOptions, options))
+                return FsspecSource(location.base, chosen(FsspecOptions, options), userinfo=location.userinfo)
             raise UnsupportedSchemeError(f"{location.uri}: no source reads {location.scheme}://", uri=location.uri)

@@ -74,8 +74,9 @@ class TestNginx(WalkedConformance):
 
     @pytest.mark.usefixtures("tree")
     async def test_a_folder_is_no_object(self, source):
-        """A folder's index is a page like any other: only its own URL tells."""
-        assert [row["size"] for row in await stat_rows(source, ["dir", "foo/"])] == [None, None]
+        """Its index is a page like any other, under the folder's own URL only."""
+        assert await stat_rows(source, ["dir", "dir/2"]) == []
+        assert [row["key"] for row in await stat_rows(source, ["foo/"])] == ["foo/"]
 
 
 class PythonServer:

@@ -1,13 +1,16 @@
 """A real S3 server: moto over HTTP on a free loopback port, and buckets in it."""
 
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
+from servers.scripted import Request
 
 REGION = "us-east-1"
 
@@ -40,6 +43,27 @@ def s3_client(endpoint: str) -> Iterator:
         yield client
     finally:
         client.close()
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Who signed a request, and for which region and service (signature version 4)."""
+
+    access_key: str
+    region: str
+    service: str
+
+
+def signer(request: Request) -> Signed | None:
+    """Read a request's signature; ``None``: it has none."""
+    found = re.search(rb"\r\nauthorization: [^\r]*Credential=([^/]+)/\d+/([^/]+)/([^/]+)/", request.head, re.IGNORECASE)
+    return Signed(*(part.decode() for part in found.groups())) if found else None
+
+
+def header(request: Request, name: str) -> str | None:
+    """Return a header of a request."""
+    found = re.search(rf"\r\n{name}: ?([^\r]*)".encode(), request.head, re.IGNORECASE)
+    return found[1].decode() if found else None
 
 
 class Bucket:

@@ -6,6 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 from servers.scripted import Answer, ScriptedServer, listing
 
+from refscan.sources.options import S3Options
+from refscan.sources.s3.attempts import Attempts
 from refscan.sources.s3.client import BODY, open_client
 
 OPERATIONS = {"list_objects_v2": "Contents", "list_object_versions": "Versions"}
@@ -13,7 +15,7 @@ OPERATIONS = {"list_objects_v2": "Contents", "list_object_versions": "Versions"}
 
 @pytest.fixture
 async def client(s3):  # noqa: ARG001  names the server
-    async with open_client(connections=4) as client:
+    async with open_client(S3Options(connections=4), Attempts(lambda: None)) as client:
         yield client
 
 
@@ -58,7 +60,7 @@ class TestBodies:
         answer = Answer(f"<{root}><IsTruncated>false</IsTruncated></{root}>".encode(), status=403)
         async with ScriptedServer(lambda _: answer) as server:
             aws.setenv("AWS_S3_ENDPOINT_URL", server.url)
-            async with open_client(connections=1) as client:
+            async with open_client(S3Options(connections=1), Attempts(lambda: None)) as client:
                 with pytest.raises(ClientError) as caught:
                     await getattr(client, operation)(Bucket="bucket")
         assert BODY not in caught.value.response
@@ -68,14 +70,14 @@ class TestBodies:
         async with ScriptedServer(lambda _: error if len(server.requests) == 1 else page) as server:
             page = listing(["key"], versions=operation == "list_object_versions")
             aws.setenv("AWS_S3_ENDPOINT_URL", server.url)
-            async with open_client(connections=1) as client:
+            async with open_client(S3Options(connections=1), Attempts(lambda: None)) as client:
                 answer = await getattr(client, operation)(Bucket="bucket")
         assert answer[BODY] == page.body
         assert len(server.requests) == 2
 
 
-async def endpoint_of(**options) -> str:
-    async with open_client(connections=1, **options) as client:
+async def endpoint_of() -> str:
+    async with open_client(S3Options(connections=1), Attempts(lambda: None)) as client:
         return client.meta.endpoint_url
 
 
@@ -113,19 +115,19 @@ class TestRegion:
         aws.setenv("AWS_DEFAULT_REGION", default)
         if region is not None:
             aws.setenv("AWS_REGION", region)
-        async with open_client(connections=1) as client:
+        async with open_client(S3Options(connections=1), Attempts(lambda: None)) as client:
             assert client.meta.region_name == expected
 
     async def test_none_is_needed(self, aws):
         aws.delenv("AWS_DEFAULT_REGION")
-        async with open_client(connections=1) as client:
+        async with open_client(S3Options(connections=1), Attempts(lambda: None)) as client:
             assert client.meta.endpoint_url == "https://s3.amazonaws.com"
 
 
 async def request_line(endpoint: str, variable: str, aws) -> tuple[str, str]:
     """Return host and path of a request for the key ``dir/key`` of ``my-bucket``; nothing is sent."""
     aws.setenv(variable, endpoint)
-    async with open_client(connections=1) as client:
+    async with open_client(S3Options(connections=1), Attempts(lambda: None)) as client:
         url = await client.generate_presigned_url("get_object", Params={"Bucket": "my-bucket", "Key": "dir/key"})
     return urlsplit(url).netloc, urlsplit(url).path
 

@@ -97,7 +97,10 @@ class HTTPSource:
         return None
 
     async def stat(self, keys: Sequence[str], *, version_id: str | None = None) -> Page:
-        """See ``Source.stat``: HEAD, and GET without reading the body where the server refuses HEAD."""
+        """See ``Source.stat``: HEAD, and GET without reading the body where the server refuses HEAD.
+
+        A folder is no object, though a server redirects from its name to its page.
+        """
         (key,) = keys
         if version_id is not None:
             uri = redact(self.base + key)
@@ -112,7 +115,7 @@ class HTTPSource:
             async with await self._session.send("HEAD", key) as response:
                 refused = response.status
                 if refused in SUCCESS:
-                    return facts_row(key, response.headers)
+                    return page_rows(key=[]) if self._is_folder(key, response) else facts_row(key, response.headers)
                 if refused in MISSING:
                     return page_rows(key=[])
                 if refused in _THROTTLED:
@@ -123,7 +126,12 @@ class HTTPSource:
             raise_for_status(response.status, response.reason, response.headers, redact(self.base + key))
             if refused in _NO_HEAD:
                 self._heads = False
-            return facts_row(key, response.headers)
+            return page_rows(key=[]) if self._is_folder(key, response) else facts_row(key, response.headers)
+
+    def _is_folder(self, key: str, response: aiohttp.ClientResponse) -> bool:
+        """Tell whether the server knows a folder of that name: it redirects to the same path with a ``/`` behind."""
+        path = self._session.url(key.partition("?")[0]).raw_path
+        return bool(key) and not path.endswith("/") and response.url.raw_path == path + "/"
 
     @asynccontextmanager
     async def open(

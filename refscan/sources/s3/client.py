@@ -1,73 +1,105 @@
-"""The SDK's client: endpoint, region, addressing, retries, and listings handed over unparsed."""
+"""The SDK's client: credentials, endpoint, region, and listings handed over unparsed."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import aioboto3
+from botocore import UNSIGNED
 from botocore.config import Config
+
+from refscan.errors import StoreError
+from refscan.sources.options import S3Options
+from refscan.sources.s3.attempts import CONNECT_TIMEOUT, Attempts
+from refscan.sources.s3.endpoint import address, check_endpoint, given_endpoint
+from refscan.sources.s3.errors import NOT_S3
 
 __all__ = ["BODY", "open_client"]
 
 BODY = "refscan:body"
 """Where a response holds the raw body of a listing."""
 
-_ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _LISTINGS = {"ListObjectsV2": b"ListBucketResult", "ListObjectVersions": b"ListVersionsResult"}
+# A web page, or what does not even begin as XML does (in UTF-8 or UTF-16); nothing at all may be a broken answer.
+_FOREIGN = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,200}?-->\s*)?<(?:!doctype\s+html|html)\b|\s*[^\s<\xef\xfe\xff]",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @asynccontextmanager
-async def open_client(*, connections: int, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Any]:
-    """Return a client of the SDK's default credential chain, to be entered with ``async with``.
+async def open_client(
+    options: S3Options, attempts: Attempts, *, zonal: bool = False, environment: Mapping[str, str] = os.environ
+) -> AsyncIterator[Any]:
+    """Return a client, to be entered with ``async with``.
 
-    ``AWS_S3_ENDPOINT_URL`` (as the W&B SDK has it) wins over the SDK's own endpoint variables; ``AWS_REGION`` wins
-    over the SDK's ``AWS_DEFAULT_REGION``. Its ``ListObjectsV2`` and ``ListObjectVersions`` answer a complete,
-    successful listing with the raw body under ``BODY`` and nothing parsed; all else is the SDK's as ever.
+    Options win over the environment, and that over the shared configuration. ``AWS_S3_ENDPOINT_URL`` (as the W&B SDK
+    has it) wins over the SDK's own endpoint variables; ``AWS_REGION`` wins over the SDK's ``AWS_DEFAULT_REGION``.
+    All else is the SDK's default chain. Its ``ListObjectsV2`` and ``ListObjectVersions`` answer a complete,
+    successful listing with the raw body under ``BODY`` and nothing parsed.
+
+    Args:
+        options: How the store is reached.
+        attempts: What its requests go through.
+        zonal: Directory buckets are asked for, whose region is part of their address.
+        environment: The variables to look at.
+
+    Raises:
+        StoreError: The endpoint is none, or the region is missing; later, from the client: what answers is no S3.
+        botocore.exceptions.BotoCoreError: As the SDK has it: no such profile, no valid region.
     """
-    endpoint = next((environment[name] for name in _ENDPOINT_VARIABLES if environment.get(name)), None)
+    endpoint = given_endpoint(options, environment)
+    session = options.session or aioboto3.Session(profile_name=options.profile)
+    # A session is set up on purpose, so its region is an option too.
+    region = options.region or (options.session and options.session.region_name) or environment.get("AWS_REGION")
+    if zonal and not (endpoint or region or session.region_name):
+        raise StoreError("a directory bucket's region is part of its address; set AWS_REGION")
     config = Config(
-        connect_timeout=5,
-        max_pool_connections=connections,
+        connect_timeout=CONNECT_TIMEOUT,
+        max_pool_connections=options.connections,
         read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 5},
-        s3={"addressing_style": "virtual"} if endpoint and _is_coreweave(endpoint) else None,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        s3={"addressing_style": options.addressing_style} if options.addressing_style else None,
+        signature_version=UNSIGNED if options.anonymous else None,
         user_agent_extra="refscan",
     )
-    opening = aioboto3.Session().client(
-        "s3",
-        config=config,
-        endpoint_url=environment.get("AWS_S3_ENDPOINT_URL") or None,
-        region_name=environment.get("AWS_REGION") or None,
-    )
+    opening = session.client("s3", config=config, endpoint_url=endpoint, region_name=region or None)
     async with opening as client:
-        for operation in _LISTINGS:
+        check_endpoint(client.meta.endpoint_url, "endpoint_url of the shared configuration")
+        events = client.meta.events
+        for operation in (*_LISTINGS, "GetBucketVersioning"):
             # The "*" is what makes botocore call it ahead of its own handlers on `before-parse.s3`, which would
             # parse the whole body a first time to look for an error in it. A test pins this order.
-            client.meta.events.register(f"before-parse.*.{operation}", _keep_body)
+            events.register(f"before-parse.*.{operation}", _keep_body)
+        if options.addressing_style is None:
+            events.register("before-endpoint-resolution.s3", address)
+        attempts.attach(client)
         yield client
 
 
 def _keep_body(
     operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
 ) -> None:
+    if response_dict["status_code"] != 200:  # noqa: PLR2004  HTTP OK
+        return
     body: bytes = response_dict["body"]
-    root = _LISTINGS[operation_model.name]
-    if response_dict["status_code"] == 200 and _is_whole(body, root):  # noqa: PLR2004  HTTP OK
+    root = _LISTINGS.get(operation_model.name)
+    if root is not None and _is_whole(body, root):
         customized_response_dict[BODY] = body
         response_dict["body"] = b"<R/>"
+    elif _FOREIGN.match(body):
+        # The SDK would take it for a fault of the store, and try again.
+        raise StoreError(NOT_S3)
 
 
 def _is_whole(body: bytes, root: bytes) -> bool:
-    return body.find(b"<" + root, 0, 256) >= 0 and body.rstrip().endswith(b"</" + root + b">")
-
-
-def _is_coreweave(endpoint: str) -> bool:
-    """Tell whether an endpoint is CoreWeave's, which wants the bucket in the host name."""
-    host = urlsplit(endpoint if "//" in endpoint else "//" + endpoint).hostname or ""
-    if host in ("cwobject.com", "cwlota.com") or host.endswith((".cwobject.com", ".cwlota.com")):
-        return True
-    return host.endswith(".coreweave.com") and host.startswith(("object.", "accel-object."))
+    """Tell whether this is a listing from its first tag to its last, whatever prefix its names have."""
+    found = body.find(root, 0, 512)
+    if found < 1:
+        return False
+    prefix = body[body.rfind(b"<", 0, found) + 1 : found]
+    return (not prefix or prefix.endswith(b":")) and body.rstrip().endswith(b"</" + prefix + root + b">")

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from refscan.errors import StoreError
 from refscan.sources.s3.client import BODY
-from refscan.sources.s3.xml import Listing, read_listing
+from refscan.sources.s3.xml import Listing, is_in_other_encoding, read_listing
 from refscan.sources.source import PAGE_SCHEMA, page_rows
 
 __all__ = ["S3Page", "page_of", "parse_page"]
@@ -112,6 +112,8 @@ def _read_regular(body: bytes) -> Listing | None:
     # What was cut off, and what hides text from an expression: comments, sections, document types, instructions.
     if first < 0 or not body[-64:].rstrip().endswith(root) or b"<!" in body or body.find(b"<?", 5) >= 0:
         return None
+    if is_in_other_encoding(body):
+        return None
     last = body.rfind(end) + len(end)
     names, pattern = _learn(body[first : body.find(end, first) + len(end)])
     if pattern is None:
@@ -128,7 +130,7 @@ def _read_regular(body: bytes) -> Listing | None:
     if "Key" not in columns:
         return None
     # No key marker, and perhaps delete markers behind the last version: the parser finds the last key.
-    if marks.get(b"IsTruncated") == b"true" and versions and b"NextKeyMarker" not in marks:
+    if marks.get(b"IsTruncated") != b"false" and versions and b"NextKeyMarker" not in marks:
         return None
     return Listing(
         {field: _texts(values) for field, values in columns.items()},
@@ -202,14 +204,12 @@ def _to_page(listing: Listing) -> S3Page:
     if encoded and any("%" in key or "+" in key for key in keys):
         keys = [_decode(key) for key in keys]
     length = len(keys)
-    if "IsTruncated" not in marks:
-        raise ValueError("it does not say whether there is more")
-    truncated = marks["IsTruncated"].strip().lower() == "true"
     next_key = marks.get("NextKeyMarker") or listing.last_key
     if next_key is None:
         next_key = keys[-1] if keys else None
-    elif encoded:
+    elif encoded and not (keys and next_key == keys[-1]):  # some stores encode keys, but not the marker
         next_key = _decode(next_key)
+    truncated = _has_more(marks, anything=next_key is not None)
 
     def column(field: str) -> pa.Array:
         values = columns.get(field)
@@ -229,6 +229,18 @@ def _to_page(listing: Listing) -> S3Page:
         if not pc.all(latest).as_py():
             rows = rows.filter(latest)
     return _followed(rows, truncated=truncated, next_key=next_key, token=marks.get("NextContinuationToken"))
+
+
+def _has_more(marks: Mapping[str, str], *, anything: bool) -> bool:
+    """Tell whether the listing goes on.
+
+    A page that does not say so is taken to go on behind its last key, until there is an empty one.
+    """
+    if "IsTruncated" in marks:
+        return marks["IsTruncated"].strip().lower() == "true"
+    if not anything and marks.keys().isdisjoint(("Name", "Prefix", "MaxKeys", "KeyCount")):
+        raise ValueError("it does not say whether there is more")
+    return anything or bool(marks.get("NextContinuationToken"))
 
 
 def _filled(column: pa.Array) -> pa.Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Self
 
@@ -12,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from botocore.exceptions import ClientError
 
-from refscan.errors import DigestMismatchError
+from refscan.errors import DigestMismatchError, StoreError
 from refscan.sources.options import S3Options
+from refscan.sources.s3.attempts import Attempts
+from refscan.sources.s3.bucket import BucketKind, kind_of
 from refscan.sources.s3.client import open_client
-from refscan.sources.s3.errors import is_denied, is_missing, translated
+from refscan.sources.s3.errors import NOT_S3, is_denied, is_missing, translated
 from refscan.sources.s3.page import S3Page, page_of
 from refscan.sources.source import Body, Capabilities, Page, page_rows
 
@@ -24,6 +27,7 @@ __all__ = ["S3Source"]
 _CHUNK = 1 << 18
 _DEFAULTS = S3Options()
 _FOLDER_TYPE = "application/x-directory"
+_VERSIONED = ("enabled", "suspended")
 
 
 class _Pins(Enum):
@@ -39,10 +43,14 @@ class S3Source:
 
     Pins come from ``ListObjectVersions``, which gives ETag, size and version ID of one moment, 1,000 to a request.
     Where that is not permitted, ``ListObjectsV2`` gives incomplete pages whose keys want a ``stat`` (HEAD). A bucket
-    that was never versioned (``GetBucketVersioning``) is listed by ``ListObjectsV2`` and has no pins.
+    that was never versioned (``GetBucketVersioning``) is listed by ``ListObjectsV2`` and has no pins; where its state
+    may not be asked, one HEAD tells whether the version ``null`` is a pin.
+
+    A directory bucket has no pins, and its listings have no order: only their tokens lead through them. Its ETags
+    are no MD5, yet change with the bytes.
 
     Args:
-        bucket: Its name.
+        bucket: Its name, or an access point's ARN or alias.
         options: How it is reached.
         page_size: Keys in a page; the store allows 1,000.
     """
@@ -52,15 +60,23 @@ class S3Source:
         self.requests = 0
         self._bucket = bucket
         self._page_size = page_size
-        self._opening: AbstractAsyncContextManager[Any] = open_client(connections=options.connections)
+        self._kind = kind_of(bucket)
+        self._payer = {"RequestPayer": "requester"} if options.requester_pays else {}
+        self._attempts = Attempts(self._count)
+        self._opening: AbstractAsyncContextManager[Any] = open_client(
+            options, self._attempts, zonal=self._kind is BucketKind.DIRECTORY
+        )
         self._client: Any = None
         self._pins: _Pins | None = None
+        # Whether the version ID "null" is one; ``None``: not known yet.
+        self._null_counts: bool | None = None
         self._finding_pins = anyio.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
-        """Ordered, ranged, pinned."""
-        return Capabilities(pinned=True)
+        """Ordered, ranged, pinned; a directory bucket is none of them."""
+        general = self._kind is not BucketKind.DIRECTORY
+        return Capabilities(ordered=general, ranged=general, pinned=general)
 
     async def __aenter__(self) -> Self:
         with translated(self.base, "s3:ListBucket"):
@@ -75,6 +91,8 @@ class S3Source:
     ) -> Page:
         """See ``Source.list_page``; S3 cannot end a listing at a key, so ``until`` is left to the scan."""
         del until
+        if self._kind is BucketKind.DIRECTORY:
+            return await self._list_directory(prefix, token)
         pins = self._pins or await self._find_pins()
         if pins is _Pins.LISTING:
             page = await self._list_versions(prefix, token or after)
@@ -89,19 +107,34 @@ class S3Source:
         following = page.token if page.truncated else None
         return Page(page.rows, page.next_key, following, complete=pins is _Pins.NONE)
 
+    async def _list_directory(self, prefix: str, token: str | None) -> Page:
+        """Return a page in the store's order, which takes no prefix but whole folders."""
+        folder = prefix[: prefix.rfind("/") + 1]
+        page = await self._list_objects(folder, "", token)
+        if page.truncated and page.token is None:
+            raise StoreError(f"{self.base}{folder}: the store says that there is more, and not where", uri=self.base)
+        rows = page.rows
+        if folder != prefix:
+            rows = rows.filter(pc.starts_with(rows.column("key"), pattern=prefix))
+        return Page(rows, None, page.token if page.truncated else None)
+
     async def _find_pins(self) -> _Pins:
         async with self._finding_pins:
             if self._pins is None:
-                with translated(self.base, "s3:GetBucketVersioning"):
-                    try:
-                        answer = await self._call("get_bucket_versioning")
-                        self._pins = _Pins.LISTING if "Status" in answer else _Pins.NONE
-                    except ClientError as error:
-                        if not is_denied(error):
-                            raise
-                        # "null" versions do not tell: objects from before versioning have them too.
-                        self._pins = _Pins.LISTING
+                self._pins = _Pins.LISTING if self._kind is BucketKind.ACCESS_POINT else await self._ask_for_pins()
             return self._pins
+
+    async def _ask_for_pins(self) -> _Pins:
+        with translated(self.base, "s3:GetBucketVersioning"):
+            try:
+                answer = await self._call_soon("get_bucket_versioning")
+            except ClientError as error:
+                if not is_denied(error):
+                    raise
+                # "null" versions do not tell: objects from before versioning have them too.
+                return _Pins.LISTING
+        self._null_counts = str(answer.get("Status", "")).lower() in _VERSIONED
+        return _Pins.LISTING if self._null_counts else _Pins.NONE
 
     async def _list_versions(self, prefix: str, after: str) -> S3Page | None:
         """Return a page with pins, or ``None`` where versions may not be listed.
@@ -112,23 +145,66 @@ class S3Source:
         marker = {"KeyMarker": after} if after else {}
         with translated(self.base + prefix, "s3:ListBucketVersions"):
             try:
-                answer = await self._call("list_object_versions", Prefix=prefix, MaxKeys=self._page_size, **marker)
+                answer = await self._call(
+                    "list_object_versions", Prefix=prefix, MaxKeys=self._page_size, **marker, **self._payer
+                )
             except ClientError as error:
                 if not is_denied(error):
                     raise
                 return None
-            return page_of(answer)
+            page = page_of(answer)
+        return page if self._null_counts else await self._without_false_pins(page)
+
+    async def _without_false_pins(self, page: S3Page) -> S3Page:
+        """Take the version ID ``null`` out of the rows of a bucket that was never versioned.
+
+        A listing has it in either case; the answer to a HEAD has a version only where there are some. Source: the S3
+        API reference, ``HeadObject``, ``x-amz-version-id``.
+        """
+        found = page.rows.column("version_id")
+        is_null = pc.fill_null(pc.equal(found, "null"), fill_value=False)
+        if not pc.any(is_null).as_py():
+            return page
+        if self._null_counts is None:
+            key = page.rows.column("key")[pc.index(is_null, value=True).as_py()].as_py()
+            try:
+                self._null_counts = "VersionId" in await self._call_soon("head_object", Key=key, **self._payer)
+            except ClientError as error:
+                if not (is_denied(error) or is_missing(error)):
+                    with translated(self.base + key, "s3:GetObject"):
+                        raise
+        if self._null_counts is not False:
+            return page
+        pins = pc.if_else(is_null, pa.scalar(None, pa.string()), found)
+        rows = page.rows.set_column(page.rows.schema.get_field_index("version_id"), "version_id", pins)
+        return replace(page, rows=rows)
 
     async def _list_objects(self, prefix: str, after: str, token: str | None, count: int | None = None) -> S3Page:
         marker = {"ContinuationToken": token} if token else {"StartAfter": after} if after else {}
         with translated(self.base + prefix, "s3:ListBucket"):
-            answer = await self._call("list_objects_v2", Prefix=prefix, MaxKeys=count or self._page_size, **marker)
+            answer = await self._call(
+                "list_objects_v2", Prefix=prefix, MaxKeys=count or self._page_size, **marker, **self._payer
+            )
             return page_of(answer)
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
-        """See ``Source.probe``."""
+        """See ``Source.probe``; in a directory bucket, which has no order, it takes a listing of everything."""
+        if self._kind is BucketKind.DIRECTORY:
+            return await self._probe_directory(prefix, after)
         rows = (await self._list_objects(prefix, after, None, count=1)).rows
         return rows.column("key")[0].as_py() if rows.num_rows else None
+
+    async def _probe_directory(self, prefix: str, after: str) -> str | None:
+        first: str | None = None
+        token: str | None = None
+        while True:
+            page = await self._list_directory(prefix, token)
+            keys = page.rows.column("key")
+            behind = pc.min(keys.filter(pc.greater(keys, after))).as_py()
+            first = min(filter(None, (first, behind)), default=None)
+            token = page.token
+            if token is None:
+                return first
 
     async def stat(self, keys: Sequence[str], *, version_id: str | None = None) -> Page:
         """See ``Source.stat``: HEAD. What is marked as a folder by its content type is skipped."""
@@ -136,11 +212,13 @@ class S3Source:
         pin = {"VersionId": version_id} if version_id else {}
         with translated(self.base + key, "s3:GetObjectVersion" if version_id else "s3:GetObject"):
             try:
-                answer = await self._call("head_object", Key=key, **pin)
+                answer = await self._call_soon("head_object", Key=key, **pin, **self._payer)
             except ClientError as error:
                 if not is_missing(error):
                     raise
                 return Page(page_rows(key=[]), skipped={"vanished": 1})
+        if not _is_of_s3(answer):
+            raise StoreError(f"{self.base}{key}: {NOT_S3}", uri=self.base + key)
         if answer.get("ContentType", "").startswith(_FOLDER_TYPE):
             return Page(page_rows(key=[]), skipped={"folder_marker": 1})
         return Page(
@@ -166,7 +244,7 @@ class S3Source:
     ) -> AsyncIterator[Body]:
         """See ``Source.open``: one GET with the version and ``If-Match``."""
         uri = self.base + key
-        options: dict[str, str] = {}
+        options: dict[str, str] = dict(self._payer)
         if version_id:
             options["VersionId"] = version_id
         if e_tag:
@@ -204,9 +282,22 @@ class S3Source:
         """See ``Source.uri_digests``: the URI."""
         return refs
 
-    async def _call(self, operation: str, **options: object) -> Any:
+    def _count(self) -> None:
         self.requests += 1
+
+    async def _call_soon(self, operation: str, **options: object) -> Any:
+        """Ask what any store answers at once: it shows early that an endpoint is a wrong one."""
+        with self._attempts.answered_soon(self._client.meta.endpoint_url):
+            return await self._call(operation, **options)
+
+    async def _call(self, operation: str, **options: object) -> Any:
         return await getattr(self._client, operation)(Bucket=self._bucket, **options)
+
+
+def _is_of_s3(answer: Mapping[str, Any]) -> bool:
+    """Tell whether an answer to a HEAD has anything that a store of objects tells, and any web server does not."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return "ETag" in answer or "LastModified" in answer or any(name.startswith("x-amz") for name in headers)
 
 
 def _unquoted(e_tag: str | None) -> str | None:
