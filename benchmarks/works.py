@@ -87,27 +87,31 @@ class Work:
 
 _S3 = {
     "refscan": Contender("refscan_scan", ("aioboto3",)),
+    "refscan-iterate": Contender("refscan_iterate", ("aioboto3",)),
     "wandb": Contender("wandb_sdk", ("boto3",)),
     "boto3": Contender("boto3_paginator"),
     "aiobotocore": Contender("aiobotocore_paginator"),
 }
 _GCS = {
     "refscan": Contender("refscan_scan", ("refscan.sources.gcs.source",)),
+    "refscan-iterate": Contender("refscan_iterate", ("refscan.sources.gcs.source",)),
     "wandb": Contender("wandb_sdk", ("google.cloud.storage",)),
-    "google-cloud-storage": Contender("google_client"),
+    "google-cloud-storage": Contender("google_client_whole"),
+    "google-cloud-storage-masked": Contender("google_client"),
     "gcloud-aio-storage": Contender("gcloud_aio_pages"),
     "gcsfs": Contender("gcsfs_find"),
     "obstore": Contender("obstore_gcs"),
 }
 _AZURE = {
     "refscan": Contender("refscan_scan", ("refscan.sources.azure.source",)),
+    "refscan-iterate": Contender("refscan_iterate", ("refscan.sources.azure.source",)),
     "azure-sdk": Contender("azure_sdk"),
     "azure-sdk-aio": Contender("azure_sdk_aio"),
     "azure-sdk-arrow": Contender("azure_sdk_arrow"),
     "adlfs": Contender("adlfs_find"),
     "obstore": Contender("obstore_azure"),
 }
-_AZURE_XML = {name: _AZURE[name] for name in ("refscan", "azure-sdk", "obstore")}
+_AZURE_XML = {name: _AZURE[name] for name in ("refscan", "refscan-iterate", "azure-sdk", "obstore")}
 _URLS = {
     "refscan": Contender("refscan_stat"),
     "wandb": Contender("wandb_urls"),

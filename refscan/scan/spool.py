@@ -68,7 +68,8 @@ class Spool:
         with tempfile.NamedTemporaryFile(prefix="refscan-", suffix=".arrow", delete=False) as file:
             self._path = Path(file.name)
         self._remove = weakref.finalize(self, self._path.unlink, missing_ok=True)
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        # Batches are small: handing their columns to threads costs more than compressing them.
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         self._writer = pa.ipc.new_file(str(self._path), self._schema, options=options)
         for batch in self._held:
             self._writer.write_batch(batch)
