@@ -13,7 +13,7 @@ import anyio
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refscan.errors import ObjectNotFoundError
+from refscan.errors import ListingOrderError, ObjectNotFoundError
 from refscan.first_error import first_error
 from refscan.manifest.receipt import Receipt
 from refscan.scan.buffer import Listed
@@ -101,6 +101,7 @@ class Scan:
         self.source = source
         self.found = Found()
         self.objects = 0
+        self._max_objects = max_objects
         self._tally = Tally(location.uri, limit=max_objects)
         self._checksum = checksum
         self._bounds = bounds
@@ -191,13 +192,23 @@ class Scan:
                 self._error = first_error(errors)
 
     async def _run_listing(self) -> None:
+        try:
+            await self._list_all()
+        except* ListingOrderError:
+            # The first pages have shown that the store has another order than it seemed to have.
+            if self._emitted or self.source.capabilities.ordered or isinstance(self._listing, FolderWalk):
+                raise
+            self._tally = Tally(self.location.uri, limit=self._max_objects)
+            await self._list_all()
+        if self.objects == 0:
+            raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
+
+    async def _list_all(self) -> None:
         async with anyio.create_task_group() as group:
             line = OrderedWorkers(group, self._stat, concurrency=self.source.capabilities.stat_concurrency)
             self._line, self._listing = line, self._make_listing()
             self._listing.start(group, partial(self._put, line), line.end)
             await line.deliver(self._emit_listed)
-        if self.objects == 0:
-            raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
 
     def _make_listing(self) -> RangeListing | FolderWalk:
         prefix, uri = self.found.prefix, self.location.uri

@@ -1,7 +1,9 @@
 import re
 
 import pytest
-from conformance.suite import ConnectionConformance, SourceConformance, keys_of
+from conformance.suite import ConnectionConformance, PinnedConformance, SourceConformance, keys_of
+from conformance.walked import WalkedConformance
+from servers.azure_service import BlobService
 from servers.scripted import ScriptedServer, Stall
 
 from refscan.errors import ListingOrderError
@@ -81,6 +83,57 @@ class TestContainer(SourceConformance):
             await source.list_page("")
             assert not source.capabilities.ranged
             assert source.requests == 3  # of the account, a page, and a trial
+
+
+class ServiceStore:
+    def __init__(self, service: BlobService, url: str) -> None:
+        self.put = service.put
+        self.delete = service.delete
+        self.base = f"{url}/account/container/"
+
+    def source(self, *, page_size: int = 1_000) -> AzureSource:
+        return AzureSource(self.base, AzureOptions(anonymous=True), page_size=page_size)
+
+
+class OfService:
+    """What the emulator lacks, by a scripted service."""
+
+    hierarchical = False
+    arrow = "unknown"
+
+    @pytest.fixture
+    async def store(self, azure_env):
+        service = BlobService(hierarchical=self.hierarchical, arrow=self.arrow)
+        async with ScriptedServer(service) as server:
+            azure_env.setenv("AZURE_STORAGE_BLOB_ENDPOINT", f"{server.url}/account")
+            yield ServiceStore(service, server.url)
+
+    def allows(self, key: str) -> bool:
+        return not _DOTS.search(key)
+
+    def key_of(self, source, ref: str) -> str:
+        location = parse_ref(ref, blob_endpoints=blob_endpoints(AzureOptions()))
+        assert location.base == source.base
+        return location.key
+
+    async def test_every_row_gets_its_digests(self, store, source):
+        store.put("a%b", b"x")
+        rows = (await source.stat(["a%b"])).rows
+        refs = source.refs(rows.column("key"))
+        assert (await source.digests(rows, refs)).to_pylist() == ["0x000000000000001"]
+        assert (await source.uri_digests(rows, refs)).to_pylist() == [source.base + "a%25b"]
+
+
+class TestVersions(OfService, PinnedConformance, SourceConformance):
+    pass
+
+
+class TestArrow(OfService, PinnedConformance, SourceConformance):
+    arrow = "spoken"
+
+
+class TestHierarchicalNamespace(OfService, WalkedConformance):
+    hierarchical = True
 
 
 @pytest.mark.parametrize("operation", ["list", "probe", "open"])

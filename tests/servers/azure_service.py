@@ -4,6 +4,7 @@ https://learn.microsoft.com/rest/api/storageservices/get-account-information hav
 """
 
 import hashlib
+import re
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ def element(tag: str, text: str | None) -> str:
 
 def name_element(name: str) -> str:
     """Write a name; one that XML cannot hold is percent-encoded, since service version 2021-02-12."""
-    if _NO_XML.intersection(name):
+    if _NO_XML.intersection(name) or "\r" in name:
         return f'<Name Encoded="true">{quote(name, safe="/")}</Name>'
     return element("Name", name)
 
@@ -128,6 +129,20 @@ class BlobService:
     hierarchical: bool | None = False
     page_size: int = 5_000
     lists: list[dict[str, str]] = field(default_factory=list)
+    _count: int = 0
+
+    def put(self, key: str, data: bytes) -> str | None:
+        """Store a blob; what was there becomes an old version, where there is no hierarchical namespace."""
+        self._count += 1
+        self.delete(key)
+        version_id = None if self.hierarchical else f"2024-05-09T17:08:44.{self._count:07}Z"
+        self.versions.append(Version(key, data, version_id, e_tag=f"0x{self._count:015X}"))
+        return version_id
+
+    def delete(self, key: str) -> None:
+        """Take a blob away; its versions stay."""
+        kept = [v for v in self.versions if v.name != key or v.version_id]
+        self.versions = [replace(v, current=False) if v.name == key else v for v in kept]
 
     def __call__(self, request: Request) -> Answer:
         query = request.query
@@ -194,7 +209,7 @@ class BlobService:
             return error("BlobNotFound", 404)
         headers = {
             "ETag": f'"{version.e_tag}"',
-            "Content-MD5": version.md5,
+            **({"Content-MD5": version.md5} if version.data else {}),
             "Last-Modified": _HTTP_DATE,
             "x-ms-access-tier": "Hot",
             "x-ms-blob-type": "BlockBlob",
@@ -202,4 +217,19 @@ class BlobService:
             **({"x-ms-resource-type": version.resource_type} if version.resource_type else {}),
             **{f"x-ms-meta-{key}": value for key, value in version.metadata.items()},
         }
-        return Answer(version.data, headers=headers)
+        if_match = _header(request, "If-Match")
+        if if_match not in (None, headers["ETag"]):
+            return error("ConditionNotMet", 412)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", _header(request, "x-ms-range") or "")
+        if asked is None:
+            return Answer(version.data, headers=headers)
+        start, stop = int(asked[1]), min(int(asked[2] or len(version.data)) + 1, len(version.data))
+        if start >= stop:
+            return error("InvalidRange", 416)
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(version.data)}"
+        return Answer(version.data[start:stop], 206, {key: headers[key] for key in headers if key != "Content-MD5"})
+
+
+def _header(request: Request, name: str) -> str | None:
+    found = re.search(rf"\r\n{name}: *([^\r]*)\r\n", request.head.decode("latin-1"), re.IGNORECASE)
+    return found[1] if found else None

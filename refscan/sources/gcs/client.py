@@ -33,7 +33,7 @@ class GCSClient:
     """Requests to one endpoint, each sent again while the store is busy.
 
     Attributes:
-        requests: Requests sent so far, repeated ones not counted.
+        requests: Requests sent so far, repeated ones too.
     """
 
     def __init__(self, storage: Storage, token: Token | None, root: str, user_project: str | None) -> None:
@@ -97,8 +97,10 @@ class GCSClient:
         )
 
     async def _send(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        return await _patiently(attempt, self._count)
+
+    def _count(self) -> None:
         self.requests += 1
-        return await _patiently(attempt)
 
     async def authorize(self) -> None:
         """Make sure that there is an access token.
@@ -116,10 +118,12 @@ class GCSClient:
             raise _no_credentials(error) from error
 
 
-async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
-    """Do what ``attempt`` does, again while the server is busy."""
+async def _patiently(attempt: Callable[[], Awaitable[_T]], count: Callable[[], None] | None = None) -> _T:
+    """Do what ``attempt`` does, again while the server is busy; ``count`` is called each time."""
 
     async def told() -> _T:
+        if count is not None:
+            count()
         try:
             return await attempt()
         except aiohttp.ClientResponseError as error:
