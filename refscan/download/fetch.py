@@ -27,9 +27,9 @@ from refscan.errors import (
     StoreError,
     UnsupportedSchemeError,
 )
-from refscan.first_error import first_error
+from refscan.first_error import one_error
 from refscan.sources.local import LocalSource
-from refscan.sources.source import Source
+from refscan.sources.source import Body, Source
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import _UnknownAsyncBinaryIO
@@ -86,7 +86,7 @@ async def download(
     await to_thread.run_sync(_make_root, root)
     real_root = os.path.realpath(root)
     slots = anyio.Semaphore(_CONCURRENCY)
-    try:
+    with one_error():
         async with resolver, anyio.create_task_group() as group:
 
             async def fetch_one(row: Mapping[str, Any]) -> None:
@@ -103,8 +103,6 @@ async def download(
                 for row in batch.to_pylist():
                     await slots.acquire()
                     group.start_soon(fetch_one, row)
-    except* Exception as errors:  # noqa: BLE001  raised again
-        raise first_error(errors) from None
 
 
 def _make_root(root: Path) -> None:
@@ -162,6 +160,7 @@ async def _fetch(found: Object, source: Source, partial: Path) -> tuple[int, str
         source.open(found.location.key, version_id=found.version_id, e_tag=found.validator) as body,
         _opened(partial, "xb") as file,
     ):
+        _check_time(found, body)
         async for chunk in body.chunks:
             digest.update(chunk)
             size += len(chunk)
@@ -183,6 +182,7 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
             ) as body,
             _opened(partial, "r+b") as file,
         ):
+            _check_time(found, body)
             if body.size is not None and body.size != size:
                 raise _mismatch(found, f"it has {body.size} bytes now, not {size}")
             # A server that knows no ranges sends everything: each part then takes its own piece of it.
@@ -198,12 +198,10 @@ async def _fetch_parts(found: Object, source: Source, partial: Path) -> int:
         if length:
             raise StoreError(f"{found.uri}: the answer ended {length} bytes early; try again", uri=found.uri)
 
-    try:
+    with one_error():
         async with anyio.create_task_group() as group:
             for start in range(0, size, PART_SIZE):
                 group.start_soon(fetch_part, start)
-    except* Exception as errors:  # noqa: BLE001  raised again, by itself
-        raise first_error(errors) from None
     return size
 
 
@@ -222,6 +220,11 @@ async def _opened(path: Path, mode: Literal["xb", "r+b"]) -> AsyncIterator[_Unkn
 def _allocate(path: Path, size: int) -> None:
     with path.open("xb") as file:
         file.truncate(size)
+
+
+def _check_time(found: Object, body: Body) -> None:
+    if not found.is_of_time(body.last_modified):
+        raise _mismatch(found, f"it was written at {body.last_modified} and not at {found.last_modified}")
 
 
 def _verify(found: Object, size: int, md5: str | None) -> None:

@@ -50,6 +50,11 @@ class Object:
             return self.digest  # of the facts that such a file system knows
         return self.e_tag
 
+    def is_of_time(self, modified: datetime | None) -> bool:
+        """Tell whether the object can be the recorded one by its time, which counts where nothing else tells."""
+        told = self.e_tag or self.version_id or self.digest != self.uri or None in (self.last_modified, modified)
+        return bool(told) or modified == self.last_modified
+
     @property
     def uri(self) -> str:
         """Where it lies, without secrets."""

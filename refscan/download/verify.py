@@ -116,13 +116,13 @@ class _Listing:
 
 
 def _identity(rows: pa.RecordBatch, *, by_time: bool) -> pa.Array:
-    names = ["path", "ref", "digest", "version_id", "e_tag"] + (["size", "last_modified"] if by_time else [])
-    columns = []
-    for name in names:
-        column = rows.column(name)
-        if name == "last_modified":
-            column = column.cast(pa.int64())
-        columns.append(pc.fill_null(column.cast(pa.string()), "\0"))
+    columns = [rows.column(name) for name in ("path", "ref", "digest", "version_id", "e_tag", "size")]
+    time = rows.column("last_modified").cast(pa.int64())
+    if not by_time:
+        # Where nothing but the URI identifies an object, its time is all that tells of new content.
+        named = pc.and_(pc.equal(rows.column("digest"), rows.column("ref")), pc.is_null(rows.column("e_tag")))
+        time = pc.if_else(pc.fill_null(named, False), time, None)
+    columns = [pc.fill_null(column.cast(pa.string()), "\0") for column in (*columns, time)]
     return pc.binary_join_element_wise(*columns, "\n")
 
 
@@ -195,7 +195,9 @@ async def _check_one(row: Mapping[str, Any], resolver: Resolver) -> str | None:
         return None if found.digest in [(await digest)[0].as_py() for digest in digests] else "changed"
     # A generation never changes; its ETag does, with its metadata.
     same_generation = found.location.store == "gcs" and now["version_id"] == found.version_id
-    return None if same_generation or now["e_tag"] == found.e_tag else "changed"
+    if same_generation or (now["e_tag"] == found.e_tag and found.is_of_time(now["last_modified"])):
+        return None
+    return "changed"
 
 
 def _check_file(found: Object) -> str | None:

@@ -80,18 +80,37 @@ class Ledger:
         entry.objects += objects
         entry.state = _State.DONE
 
-    def split(self, after: str, pivot: str) -> KeyRange:
+    def release(self, after: str) -> None:
+        """Let the range wait again; whoever takes it goes on where it was."""
+        entry = self._find(after)
+        if entry.state is not _State.TAKEN:
+            raise ValueError(f"the range behind {after!r} is not being listed")
+        entry.state = _State.WAITING
+
+    def reached(self, after: str) -> str:
+        """Return up to where the range that begins behind ``after`` is listed."""
+        return self._find(after).reached
+
+    def can_split(self, after: str, pivot: str) -> bool:
+        """Tell whether the range behind ``after`` can be cut at ``pivot`` at this moment."""
+        entry = self._find(after)
+        until = entry.key_range.until
+        return entry.state is not _State.DONE and entry.reached < pivot and (until is None or pivot < until)
+
+    def split(self, after: str, pivot: str, *, taken: bool = False) -> KeyRange:
         """Cut the range behind ``after`` at ``pivot`` and return the new, upper range ``(pivot, until]``.
+
+        With ``taken`` the new range is handed out at once, to whoever split.
 
         Raises:
             ValueError: The pivot is not above what was listed already and below the range's end.
         """
         entry = self._find(after)
         until = entry.key_range.until
-        if entry.state is _State.DONE or pivot <= entry.reached or (until is not None and pivot >= until):
+        if not self.can_split(after, pivot):
             raise ValueError(f"{pivot!r} is not between {entry.reached!r} and {until!r}")
         entry.key_range = KeyRange(after, pivot)
-        upper = _Entry(KeyRange(pivot, until), pivot)
+        upper = _Entry(KeyRange(pivot, until), pivot, state=_State.TAKEN if taken else _State.WAITING)
         self._entries.insert(self._index(after) + 1, upper)
         return upper.key_range
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
 
 import anyio
 import pyarrow as pa
+from anyio import to_thread
 
 from refscan.errors import InvalidPathError, InvalidURIError, ObjectNotFoundError
 from refscan.first_error import first_error
-from refscan.manifest.merge import conflict, merge
+from refscan.manifest.merge import conflict
 from refscan.manifest.schema import MANIFEST_SCHEMA
-from refscan.scan.entries import entries_of
+from refscan.scan.entries import check_name, entries_of
+from refscan.scan.levels import Levels
+from refscan.scan.places import Place, Places
 from refscan.scan.spool import Spool
 from refscan.sources.options import StoreOptions
-from refscan.sources.schemes import locate, open_source
-from refscan.sources.source import Source
+from refscan.sources.schemes import locate
 from refscan.uri import Location
 
 __all__ = ["NamedURI", "collect_many"]
@@ -27,17 +27,9 @@ NamedURI = str | tuple[str, str]
 """A URI, or a URI and the path it gets in the artifact."""
 
 _IN_FLIGHT = 1_024
+# Each may need a connection of its own, and systems allow few hundred files.
+_REQUESTS = 256
 _RUN_ROWS = 4_096
-
-
-@dataclass(slots=True)
-class _Place:
-    """One container, and how much is asked of it at once."""
-
-    source: Source
-    slots: anyio.CapacityLimiter
-    rows: list[pa.RecordBatch] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
 
 
 async def collect_many(
@@ -61,11 +53,11 @@ async def collect_many(
         ObjectNotFoundError: One is not there, or is no single object.
         PathConflictError: Two stand at one path with different digests.
     """
-    async with AsyncExitStack() as stack:
-        many = _Many(stack, folder, checksum=checksum, options=options)
+    many = _Many(folder, checksum=checksum, options=options)
+    async with many.places:
         try:
-            async with anyio.create_task_group() as group:
-                async for item in _each(uris):
+            async with anyio.create_task_group() as group, aclosing(_each(uris)) as each:
+                async for item in each:
                     await many.room.acquire()
                     group.start_soon(many.take, item)
         except* Exception as errors:  # noqa: BLE001  raised again, by itself
@@ -74,74 +66,71 @@ async def collect_many(
 
 
 class _Many:
-    def __init__(
-        self, stack: AsyncExitStack, folder: str | None, *, checksum: bool, options: tuple[StoreOptions, ...]
-    ) -> None:
+    def __init__(self, folder: str | None, *, checksum: bool, options: tuple[StoreOptions, ...]) -> None:
         self.room = anyio.Semaphore(_IN_FLIGHT)
-        self._stack = stack
+        self.places = Places(options, checksum=checksum, on_close=self._collect)
+        self._requests = anyio.CapacityLimiter(_REQUESTS)
         self._folder = "" if folder is None else folder + "/"
         self._checksum = checksum
         self._options = options
-        self._places: dict[tuple[str, str | None, str | None], _Place] = {}
-        self._opening: defaultdict[object, anyio.Lock] = defaultdict(anyio.Lock)
-        self._runs: list[Spool] = []
+        self._parts: list[pa.RecordBatch] = []
+        self._runs = Levels()
         self._held = 0
         self._cutting = anyio.Lock()
 
     async def take(self, item: NamedURI) -> None:
         """Ask for one object's facts, and keep them."""
         try:
-            uri, name = (item, None) if isinstance(item, str) else item
+            uri, name = _pair(item)
             location = locate(uri, self._options)
             path = self._folder + _path(location, name)
-            place = await self._place(location)
-            async with place.slots:
-                page = await place.source.stat([location.key], version_id=location.version_id)
-            if page.rows.num_rows == 0:
-                raise ObjectNotFoundError(
-                    f"{location.uri}: no such single object; check it, or use add_reference for a folder",
-                    uri=location.uri,
-                )
+            async with self.places.use(location) as place:
+                async with place.slots, self._requests:
+                    page = await place.source.stat([location.key], version_id=location.version_id)
+                if page.rows.num_rows == 0:
+                    raise ObjectNotFoundError(
+                        f"{location.uri}: no such single object; check it, or use add_reference for a folder",
+                        uri=location.uri,
+                    )
+                place.rows.append(page.rows)
+                place.paths.append(path)
         finally:
             self.room.release()
-        place.rows.append(page.rows)
-        place.paths.append(path)
         self._held += 1
         if self._held >= _RUN_ROWS:
             await self._cut()
 
-    async def _place(self, location: Location) -> _Place:
-        key = location.base, location.userinfo, location.sas
-        async with self._opening[key]:
-            if key not in self._places:
-                source = open_source(location, self._options, checksum=self._checksum)
-                opened = await self._stack.enter_async_context(source)
-                self._places[key] = _Place(opened, anyio.CapacityLimiter(opened.capabilities.stat_concurrency))
-            return self._places[key]
+    async def _collect(self, place: Place) -> None:
+        """Take what a place holds."""
+        rows, paths = place.rows, place.paths
+        if rows:
+            place.rows, place.paths = [], []
+            whole = pa.concat_batches(rows), pa.array(paths, pa.string())
+            self._parts.append(await entries_of(place.source, *whole, checksum=self._checksum))
 
     async def _cut(self) -> None:
         """Make a sorted run of what is held."""
         async with self._cutting:
-            parts: list[pa.RecordBatch] = []
             self._held = 0
-            for place in self._places.values():
-                if place.rows:
-                    rows, paths = pa.concat_batches(place.rows), pa.array(place.paths, pa.string())
-                    place.rows, place.paths = [], []
-                    parts.append(await entries_of(place.source, rows, paths, checksum=self._checksum))
+            for place in self.places.open():
+                await self._collect(place)
+            parts, self._parts = self._parts, []
             if parts:
-                self._runs.append(_as_run(parts))
+                await to_thread.run_sync(self._runs.add, _as_run(parts))
 
     async def finish(self) -> Spool:
         """Return all that was taken as one run."""
         await self._cut()
-        whole = Spool(MANIFEST_SCHEMA, "path")
-        for batch in merge(self._runs):
-            whole.append(batch)
-        whole.seal()
-        for run in self._runs:
-            run.close()
-        return whole
+        return await to_thread.run_sync(self._runs.merged)
+
+
+def _pair(item: object) -> tuple[str, str | None]:
+    match item:
+        case str() as uri:
+            return uri, None
+        case (str() as uri, str() as name):
+            return uri, name
+    raise InvalidURIError(f"add_references takes URIs, and pairs of a URI and a path; not {type(item).__name__}")
 
 
 def _path(location: Location, name: str | None) -> str:
@@ -150,9 +139,7 @@ def _path(location: Location, name: str | None) -> str:
         raise InvalidPathError(
             f"{location.uri} ends in no file name; give a pair of the URI and its path", uri=location.uri
         )
-    if not all(part not in ("", ".", "..") for part in path.split("/")):
-        raise InvalidPathError(f"{path!r} is not a relative path; write it like 'images/cat.png'", uri=location.uri)
-    return path
+    return check_name(path)
 
 
 def _as_run(parts: list[pa.RecordBatch]) -> Spool:
@@ -171,7 +158,7 @@ def _as_run(parts: list[pa.RecordBatch]) -> Spool:
     return run
 
 
-async def _each(uris: Iterable[NamedURI] | AsyncIterable[NamedURI]) -> AsyncIterator[NamedURI]:
+async def _each(uris: Iterable[NamedURI] | AsyncIterable[NamedURI]) -> AsyncGenerator[NamedURI, None]:
     if isinstance(uris, str):
         raise InvalidURIError("add_references takes many URIs; use add_reference for one")
     if isinstance(uris, AsyncIterable):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refscan.errors import ListingOrderError, ObjectNotFoundError
-from refscan.first_error import first_error
+from refscan.first_error import first_error, one_error
 from refscan.manifest.receipt import Receipt
 from refscan.scan.buffer import Listed
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
@@ -25,7 +25,7 @@ from refscan.scan.resolve import Found, resolve
 from refscan.scan.tally import Tally
 from refscan.scan.walk import FolderWalk
 from refscan.sources.options import StoreOptions, as_options
-from refscan.sources.schemes import locate, open_source
+from refscan.sources.schemes import check_options, locate, open_source
 from refscan.sources.source import Source
 from refscan.uri import Location
 
@@ -62,9 +62,11 @@ def scan(
     Raises:
         InvalidURIError: The URI cannot be read.
         UnsupportedSchemeError: No source reads its scheme.
+        ValueError: ``options`` are for another kind of store than the URI's.
     """
     given = as_options(options)
     location = locate(uri, given)
+    check_options(options, location)
     return Scan(
         location,
         source if source is not None else open_source(location, given, checksum=checksum),
@@ -193,8 +195,9 @@ class Scan:
 
     async def _run_listing(self) -> None:
         try:
-            await self._list_all()
-        except* ListingOrderError:
+            with one_error():
+                await self._list_all()
+        except ListingOrderError:
             # The first pages have shown that the store has another order than it seemed to have.
             if self._emitted or self.source.capabilities.ordered or isinstance(self._listing, FolderWalk):
                 raise

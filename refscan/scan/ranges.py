@@ -1,4 +1,9 @@
-"""Listing by key ranges: workers list ranges at once, pages leave in key order."""
+"""Listing by key ranges: split while they are listed, so that all hands have work; pages leave in key order.
+
+An idle hand takes the upper part of the range with the most left. It asks for the page behind a guessed pivot: if
+there are keys, the range is cut there and the page is the first of the new one; if there are none, the range ends
+below, which makes the next guess better. The open-source lister swath works so, with probes in the place of pages.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,23 @@ from anyio.abc import TaskGroup
 from refscan.errors import ListingOrderError
 from refscan.manifest.receipt import RangeReceipt
 from refscan.scan.buffer import Listed, RangeBuffer
-from refscan.scan.ledger import KeyRange, Ledger
+from refscan.scan.ledger import Ledger
 from refscan.scan.limits import LIST_CONCURRENCY
+from refscan.scan.outlook import Outlook
 from refscan.scan.page import check_order, trim
+from refscan.scan.pivot import Alphabet
+from refscan.scan.pressure import Pressure
 from refscan.scan.tally import Tally
-from refscan.sources.source import Source
+from refscan.sources.source import Page, Source
 
 __all__ = ["RangeListing"]
+
+_SAMPLES = 5
+# A range is cut only where that saves more than the half page it costs.
+_WORTH_CUTTING = 4.0
+_SPLITS_PER_PAGE = 0.015
+_FREE_MISSES = 4
+_MISSES_PER_PAGE = 0.01
 
 
 class RangeListing:
@@ -35,8 +50,19 @@ class RangeListing:
         self._uri = uri
         self._tally = tally
         self._ledger = Ledger(bounds)
-        self._buffers = {key_range.after: RangeBuffer() for key_range, _ in self._ledger}
+        self._buffers: dict[str, RangeBuffer] = {}
+        self._outlooks: dict[str, Outlook] = {}
+        for key_range, _ in self._ledger:
+            self._open(key_range.after)
+        self._alphabet = Alphabet(len(prefix))
+        # Ranges that are given are listed at once in any case.
+        self._pressure = Pressure(max(source.capabilities.list_concurrency, min(LIST_CONCURRENCY, len(bounds) + 1)))
+        self._hands = 0
         self._by_token = False
+        self._group: TaskGroup | None = None
+        self.pages = 0
+        self.splits = 0
+        self.misses = 0
 
     def ranges(self) -> tuple[RangeReceipt, ...]:
         """Return the ranges that tile the key space, with the objects found in each."""
@@ -44,61 +70,164 @@ class RangeListing:
 
     def start(self, group: TaskGroup, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
         """Begin listing; each page goes to ``sink``, in key order, and ``end`` is called behind the last one."""
+        self._group = group
         # First, so that it is the first range's turn before a page of it comes.
         group.start_soon(self._feed, sink, end)
-        for _ in range(min(LIST_CONCURRENCY, len(self._buffers))):
-            group.start_soon(self._work)
+        self._schedule()
+
+    def _open(self, after: str) -> None:
+        self._buffers[after] = RangeBuffer()
+        self._outlooks[after] = Outlook(len(self._prefix))
 
     async def _feed(self, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
         after: str | None = ""
         while after is not None:
             while (page := await self._buffers[after].next()) is not None:
                 await sink(page)
+            done = after
             after = self._ledger.following(after)
+            del self._buffers[done]
         end()
 
-    async def _work(self) -> None:
-        while (key_range := self._ledger.take()) is not None:
-            await self._list(key_range)
+    def _schedule(self) -> None:
+        """Give work to as many hands as there may be."""
+        while self._group is not None and self._hands < self._pressure.limit:
+            key_range = self._ledger.take()
+            if key_range is not None:
+                self._hands += 1
+                self._group.start_soon(self._list_range, key_range.after)
+                continue
+            chosen = self._choose()
+            if chosen is None:
+                return
+            self._hands += 1
+            outlook = self._outlooks[chosen[0]]
+            outlook.stealing = True
+            self._group.start_soon(self._steal, outlook, *chosen)
 
-    async def _list(self, key_range: KeyRange) -> None:
-        """List one range to its end, or to where it was split."""
-        start = reached = key_range.after
+    def _choose(self) -> tuple[str, str] | None:
+        """Return the range with the most left and where to cut it, if any is worth it."""
+        if self._by_token or not self._source.capabilities.ranged or not self._may_guess():
+            return None
+        most, chosen = _WORTH_CUTTING, None
+        for after, outlook in self._outlooks.items():
+            if outlook.stealing or outlook.pages == outlook.tried_at:
+                continue
+            until = self._ledger.until(after)
+            left = outlook.pages_left(self._alphabet, until)
+            if left < most or (chosen is not None and left == most):
+                continue
+            pivot = outlook.pivot(self._alphabet, until)
+            if pivot is None or not self._ledger.can_split(after, pivot):
+                outlook.tried_at = outlook.pages
+                continue
+            most, chosen = left, (after, pivot)
+        return chosen
+
+    def _may_guess(self) -> bool:
+        """Tell whether guesses, right and wrong, have cost few requests so far: a cut costs half a page."""
+        return (
+            self.splits < self._pressure.limit + _SPLITS_PER_PAGE * self.pages
+            and self.misses < _FREE_MISSES + _MISSES_PER_PAGE * self.pages
+        )
+
+    async def _steal(self, outlook: Outlook, victim: str, pivot: str) -> None:
+        """Ask for what lies behind ``pivot`` in a range, and take it over if there is anything."""
+        try:
+            page = await self._ask(pivot, self._ledger.until(victim), None)
+        finally:
+            outlook.stealing = False
+            outlook.tried_at = outlook.pages
+        until = self._ledger.until(victim)
+        try:
+            check_order(page.rows, pivot, self._uri)
+        except ListingOrderError:
+            # It does not begin behind a key; the victim's own pages will tell that too.
+            self._finish_hand()
+            return
+        rows = trim(page.rows, pivot, until)
+        ended = page.next_after is None or (until is not None and page.next_after >= until)
+        if not rows.num_rows and ended:
+            outlook.missed(pivot)
+            self.misses += 1
+            self._finish_hand()
+            return
+        if not self._ledger.can_split(victim, pivot):
+            # The victim was quicker.
+            self.misses += 1
+            self._finish_hand()
+            return
+        self._ledger.split(victim, pivot, taken=True)
+        self.splits += 1
+        self._open(pivot)
+        upper = self._outlooks[pivot]
+        upper.ceiling, upper.missed_at, outlook.ceiling = outlook.ceiling, outlook.missed_at, None
+        await self._list_range(pivot, page)
+
+    def _finish_hand(self) -> None:
+        self._hands -= 1
+        self._schedule()
+
+    async def _ask(self, after: str, until: str | None, token: str | None) -> Page:
+        self._tally.listing += 1
+        try:
+            page = await self._source.list_page(self._prefix, after=after, until=until, token=token)
+        finally:
+            self._tally.listing -= 1
+        self._pressure.answered(throttled=page.throttled)
+        return page
+
+    async def _list_range(self, start: str, page: Page | None = None) -> None:
+        """List one range to its end, to where it was split, or until there are too many hands."""
+        reached = self._ledger.reached(start)
         seen = ""
         token: str | None = None
         while True:
             by_token = self._by_token
-            until = self._ledger.until(start)
-            self._tally.listing += 1
-            try:
-                page = await self._source.list_page(
-                    self._prefix,
-                    after="" if by_token else reached,
-                    until=until,
-                    token=token if by_token else None,
+            if page is None or by_token:
+                page = await self._ask(
+                    "" if by_token else reached, self._ledger.until(start), token if by_token else None
                 )
-            finally:
-                self._tally.listing -= 1
             try:
                 check_order(page.rows, seen if by_token else reached, self._uri)
             except ListingOrderError:
                 if by_token:
                     raise
                 # It does not begin behind a key, so its own tokens must lead through it, from the beginning.
-                self._by_token, token, seen = True, None, ""
+                self._by_token, token, seen, page = True, None, "", None
                 continue
             seen = page.rows.column("key")[-1].as_py() if page.rows.num_rows else seen
-            # The bound may have been lowered while the page was under way.
+            # The bound may have been lowered while the page was under way. From here to where the ledger knows of the
+            # page nothing waits, so that no split can come between.
             until = self._ledger.until(start)
             rows = self._tally.keep(page, trim(page.rows, reached, until))
-            await self._buffers[start].put(Listed(rows, page.complete))
+            self._learn(start, page)
             following = page.next_after
             if following is None or (until is not None and following >= until):
                 self._ledger.finish(start, rows.num_rows)
+                del self._outlooks[start]
+                await self._buffers[start].put(Listed(rows, page.complete))
                 self._buffers[start].end()
+                self._finish_hand()
                 return
             if page.token in {None, token} if by_token else following <= reached:
                 raise ListingOrderError(f"{self._uri}: the listing stands still at {reached!r}", uri=self._uri)
             token = page.token
             reached = max(reached, seen) if by_token else following
             self._ledger.advance(start, reached, rows.num_rows)
+            self._schedule()
+            await self._buffers[start].put(Listed(rows, page.complete))
+            page = None
+            if self._hands > self._pressure.limit and not by_token:
+                self._ledger.release(start)
+                self._hands -= 1
+                return
+
+    def _learn(self, start: str, page: Page) -> None:
+        keys = page.rows.column("key")
+        count = len(keys)
+        samples = [keys[index].as_py() for index in range(0, count, max(1, count // _SAMPLES))]
+        last = keys[-1].as_py() if count else None
+        self._alphabet.add(samples if last is None else [*samples, last])
+        self.pages += 1
+        self._outlooks[start].add(samples[0] if samples else None, last, count)

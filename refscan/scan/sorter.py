@@ -15,6 +15,8 @@ from refscan.sources.source import PAGE_SCHEMA
 __all__ = ["Sorter"]
 
 _BATCH_ROWS = 8_192
+# A batch takes some KiB besides its rows, and a folder may have a single file.
+_MOST_SMALL = 1_024
 
 
 class Sorter:
@@ -35,7 +37,7 @@ class Sorter:
         self._column = column
         self._memory_limit = memory_limit
         self._held: list[pa.RecordBatch] = []
-        self._bytes = 0
+        self._joined = self._bytes = 0
         self._runs: list[Spool] = []
 
     def add(self, rows: pa.RecordBatch) -> None:
@@ -46,6 +48,9 @@ class Sorter:
         self._bytes += rows.nbytes
         if self._bytes > self._memory_limit:
             self._cut()
+        elif len(self._held) - self._joined >= _MOST_SMALL:
+            self._held[self._joined :] = [pa.concat_batches(self._held[self._joined :])]
+            self._joined += 1
 
     def _cut(self) -> None:
         run = Spool(self._schema, self._column, memory_limit=self._memory_limit // 4)
@@ -53,7 +58,7 @@ class Sorter:
             run.append(batch)
         run.seal()
         self._runs.append(run)
-        self._held, self._bytes = [], 0
+        self._held, self._joined, self._bytes = [], 0, 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield all rows in order, once.
@@ -63,19 +68,25 @@ class Sorter:
         """
         if self._held:
             self._cut()
+        last: str | None = None
         try:
             for parts in aligned(self._runs, self._column):
                 rows = parts[0] if len(parts) == 1 else self._sorted(parts).combine_chunks().to_batches()[0]
-                self._check_unique(rows.column(self._column))
+                last = self._check_unique(rows.column(self._column), last)
                 yield rows
         finally:
             self.close()
 
-    def _check_unique(self, keys: pa.Array) -> None:
+    def _check_unique(self, keys: pa.Array, last: str | None) -> str:
+        """Make sure that no key is repeated, not ``last`` of the batch before either; return the last one."""
         repeated = pc.equal(keys[1:], keys[:-1])
+        again = last if keys[0].as_py() == last else None
         if pc.any(repeated, min_count=0).as_py():
-            key = keys[pc.index(repeated, True).as_py()].as_py()
-            raise ListingOrderError(f"{self._uri}: the store lists {key!r} twice", uri=self._uri)
+            again = keys[pc.index(repeated, True).as_py()].as_py()
+        if again is not None:
+            raise ListingOrderError(f"{self._uri}: the store lists {again!r} twice", uri=self._uri)
+        found: str = keys[-1].as_py()
+        return found
 
     def _sorted(self, parts: list[pa.RecordBatch]) -> pa.Table:
         table = pa.Table.from_batches(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -62,6 +63,7 @@ class Capabilities:
             folders below it; its pages are led through by their tokens.
         ranged: ``list_page`` can begin behind any key.
         pinned: Overwritten bytes can be had through their ``version_id``.
+        list_concurrency: ``list_page`` calls at once that pay, at most.
         stat_batch: Keys that one ``stat`` call should get.
         stat_concurrency: ``stat`` calls at once, at most.
     """
@@ -71,6 +73,7 @@ class Capabilities:
     walked: bool = False
     ranged: bool = True
     pinned: bool = False
+    list_concurrency: int = 1
     stat_batch: int = 1
     stat_concurrency: int = 64
 
@@ -87,6 +90,7 @@ class Page:
         complete: The rows hold all the source knows; otherwise their keys want a ``stat``.
         skipped: Objects that were left out, by reason.
         folders: Prefixes, ending in ``/``, of the folders directly below, where the source is ``walked``.
+        throttled: The store asked to slow down before it gave this page.
     """
 
     rows: pa.RecordBatch
@@ -95,6 +99,7 @@ class Page:
     complete: bool = True
     skipped: Mapping[str, int] = field(default_factory=dict)
     folders: Sequence[str] = ()
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Body:
         e_tag: As in ``PAGE_SCHEMA``.
         version_id: As in ``PAGE_SCHEMA``.
         partial: ``chunks`` holds only the range that was asked for.
+        last_modified: When it was written, from stores that may tell nothing else of its content.
     """
 
     chunks: AsyncIterator[bytes]
@@ -114,6 +120,7 @@ class Body:
     e_tag: str | None
     version_id: str | None
     partial: bool = False
+    last_modified: datetime | None = None
 
 
 @runtime_checkable

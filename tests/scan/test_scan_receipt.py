@@ -21,8 +21,9 @@ async def test_ranges_tile_and_counts_add_up(keys, kind, bounds, seed):
     source = kind(bucket(keys), seed=seed)
     rows, scan = await scanned(source, bounds=sorted(bounds))
     receipt = scan.receipt
-    starts = ["", *sorted(bounds)]
-    assert [part.after for part in receipt.ranges] == starts
+    starts = [part.after for part in receipt.ranges]
+    assert starts == sorted(set(starts))
+    assert {"", *bounds} <= set(starts), "more may come while it is listed"
     assert [part.until for part in receipt.ranges] == [*starts[1:], None]
     for part in receipt.ranges:
         held = [key for key in keys if key > part.after and (part.until is None or key <= part.until)]

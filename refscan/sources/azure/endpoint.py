@@ -105,7 +105,14 @@ def endpoints_of_environment(environment: Mapping[str, str] = os.environ) -> lis
 
 
 def _present(*endpoints: str | None) -> list[str]:
-    return [endpoint.rstrip("/") for endpoint in endpoints if endpoint]
+    return [_without_secrets(endpoint) for endpoint in endpoints if endpoint]
+
+
+def _without_secrets(endpoint: str) -> str:
+    """Return an endpoint without login and signature: it becomes part of URIs that are recorded."""
+    scheme, _, rest = endpoint.partition("://")
+    authority, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}".rstrip("/")
 
 
 def connection_settings(text: str) -> dict[str, str]:

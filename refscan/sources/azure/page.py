@@ -26,7 +26,7 @@ _START = re.compile(
 )
 _END = b"</EnumerationResults>"
 _LEAF = re.compile(rb"<([A-Za-z0-9-]+)(?:( ?/>)|[^<>]*>[^<]*</\1>)")
-_NAME = rb"<Name( Encoded=\"true\")?+>([^<]*+)</Name>\s*+"
+_NAME = rb"<Name((?: Encoded=\"true\")?)>([^<]*+)</Name>\s*+"
 _FOLDER = re.compile(rb"<BlobPrefix>\s*+" + _NAME)
 _MARKER = re.compile(rb"</Blobs>\s*<NextMarker>([^<]*)</NextMarker>\s*</Enum")
 _LAST_MARKER = re.compile(rb"</Blobs>\s*<NextMarker\s*/>\s*</Enum")
@@ -120,7 +120,7 @@ def _expression(order: tuple[str, ...], gaps: _Gaps) -> re.Pattern[bytes]:
         + _fields(_BEFORE, "Name", between)
         + rb"<Properties>\s*+"
         + _fields(order, "Properties", between)
-        + rb"</Properties>\s*+((?:[^<]++|<(?!/Blob>))*+)</Blob>"
+        + rb"</Properties>\s*+((?>(?:[^<]++|<(?!/Blob>))*))</Blob>"
     )
 
 
@@ -130,13 +130,16 @@ def _fields(fields: Sequence[str], begin: str, between: Mapping[str, bytes]) -> 
     Around them may stand others that hold text: those of the first entry are looked for literally, for speed.
     """
     known = b"|".join(field.encode() for field in (*fields, "Properties"))
-    others = rb"(?:<(?!/|(?:" + known + rb")[ />])[^<>]*+(?:(?<=/)>|>[^<]*+</[^<>]*+>)\s*+)*+"
+    others = rb"(?>(?:<(?!/|(?:" + known + rb")[ />])[^<>]*+(?:(?<=/)>|>[^<]*+</[^<>]*+>)\s*+)*)"
 
     def behind(field: str) -> bytes:
         gap = between.get(field, b"")
-        return (rb"(?:%b)?+" % gap if gap else b"") + others
+        return (rb"(?>(?:%b)?)" % gap if gap else b"") + others
 
-    wanted = [rb"(?:<%b>([^<]*+)</%b>\s*+|<%b ?/>\s*+)?+" % ((field.encode(),) * 3) + behind(field) for field in fields]
+    # Three cases that exclude each other. Groups are atomic, (?>…), and not possessive, (…)*+: with those, early
+    # releases of Python 3.11 do not go back to where a repetition began that failed.
+    one = rb"(?:<%b>([^<]*+)</%b>\s*+|<%b ?/>\s*+|(?!<%b[ />]))"
+    wanted = [one % ((field.encode(),) * 4) + behind(field) for field in fields]
     return behind(begin) + b"".join(wanted)
 
 
