@@ -1,9 +1,10 @@
-"""What is known of one range that is being listed, and how much of it seems to be left. No I/O."""
+"""What is known of one range that is being listed, how much of it seems to be left, and where to cut it. No I/O."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from os.path import commonprefix as common_prefix
 
 from refscan.scan.pivot import Alphabet, beyond
 
@@ -14,48 +15,48 @@ __all__ = ["Outlook"]
 class Outlook:
     """One range on its way.
 
+    Keys share a beginning, and nothing tells beforehand where they stop to do so. That position is searched for by
+    halving: behind all keys that are like the last one up to some position there either are more keys or none.
+
     Attributes:
-        start: The position behind the prefix of the listing.
+        low: All keys that are left are like ``last`` before this position.
+        high: Some are not, at this position.
+        searching: It is searched for between ``low`` and ``high``.
+        ceiling: Known to be greater than all keys of the range, where that is lower than its bound.
         first: The first key found in it.
         last: The last key found in it.
         pages: Pages of it so far.
-        rows: Keys on them.
-        ceiling: Known to be greater than all keys of the range, where it has no bound of its own or a lower one.
-        stealing: Somebody is trying to take its upper part.
-        tried_at: Its pages when that was last tried: once a page is enough.
-        missed_at: All keys that are left are like ``last`` up to and at this position.
+        tried: The position that the last pivot was made for, if it was made in that search.
+        tried_at: Pages when a part of it was last tried to be taken: once a page is enough.
+        stealing: Somebody is trying it now.
+        stuck: Nobody knew where to cut it last time.
     """
 
-    start: int
+    low: int
+    high: int | None = None
+    searching: bool = True
+    ceiling: str | None = None
     first: str | None = None
     last: str | None = None
     pages: int = 0
-    rows: int = 0
-    ceiling: str | None = None
-    stealing: bool = False
+    tried: int | None = None
     tried_at: int = 0
-    missed_at: int = -1
+    stealing: bool = False
+    stuck: bool = False
 
-    def add(self, first: str | None, last: str | None, rows: int) -> None:
+    def add(self, first: str | None, last: str | None) -> None:
         """Note a page."""
         self.first = first if self.first is None else self.first
         self.last = last if last is not None else self.last
         self.pages += 1
-        self.rows += rows
-
-    def bound(self, until: str | None) -> str | None:
-        """Return the least text that is known to be at or above all keys of the range."""
-        if until is None or self.ceiling is None:
-            return until if self.ceiling is None else self.ceiling
-        return min(until, self.ceiling)
 
     def pages_left(self, alphabet: Alphabet, until: str | None) -> float:
         """Estimate how many pages are left; infinite where nothing is known."""
-        bound = self.bound(until)
-        if self.first is None or self.last is None or bound is None or self.rows == 0:
+        bound = self._bound(alphabet, until)
+        if self.first is None or self.last is None or bound is None:
             return math.inf
         if self.last >= bound:
-            return 0.0
+            return math.inf if until is None and self.ceiling is None else 0.0
         done = alphabet.fraction(self.last, self.first, bound)
         return self.pages * (1 - done) / done if done > 0 else math.inf
 
@@ -63,26 +64,50 @@ class Outlook:
         """Return where to try to cut the range next; ``None`` if nothing comes to mind."""
         if self.last is None:
             return None
-        kind = self._next_kind() if until is None else None
-        if kind is not None:
-            return kind
-        bound = self.bound(until)
+        self.tried = self._halfway(self.last)
+        if self.tried is not None:
+            return beyond(self.last, self.tried)
+        self.searching = False
+        bound = self._bound(alphabet, until)
         return None if bound is None else alphabet.between(self.last, bound)
 
-    def _next_kind(self) -> str | None:
-        """Return the least text beyond all keys that are like the last one up to some position.
-
-        Keys share a beginning, and nothing tells beforehand where they stop to do so: that is found by halving.
-        """
-        position = self._halfway()
-        return None if position is None or self.last is None else beyond(self.last, position)
-
-    def _halfway(self) -> int | None:
-        low, high = max(self.start, self.missed_at + 1), len(self.last or "")
-        return (low + high) // 2 if low < high else None
-
     def missed(self, pivot: str) -> None:
-        """Note that there is no key beyond ``pivot`` in the range."""
-        if self.last is not None and pivot[:-1] == self.last[: len(pivot) - 1]:
-            self.missed_at = max(self.missed_at, len(pivot) - 1)
+        """Note that there is no key beyond ``pivot`` in the range: what is left shares more than was thought."""
         self.ceiling = pivot if self.ceiling is None else min(self.ceiling, pivot)
+        if self.tried is not None:
+            self.low = self.tried + 1
+        elif self.last is not None:
+            self.low, self.high = max(self.low, len(common_prefix([self.last, pivot]))), None  # noqa: RUF071  characters
+            self.searching = True
+
+    def found(self) -> None:
+        """Note that there are keys beyond the last pivot."""
+        if self.tried is not None:
+            self.high = self.tried
+
+    def upper(self) -> Outlook:
+        """Return the outlook of the part beyond the last pivot, which is cut off here."""
+        self.found()
+        searching = self.tried is not None and self.searching
+        upper = Outlook(self.low, high=self.high, searching=searching, ceiling=self.ceiling)
+        self.ceiling, self.searching = None, False
+        return upper
+
+    def _halfway(self, last: str) -> int | None:
+        high = len(last) if self.high is None else min(len(last), self.high)
+        return (self.low + high) // 2 if self.searching and self.low < high else None
+
+    def _bound(self, alphabet: Alphabet, until: str | None) -> str | None:
+        """Return the least text that is known, or else likely, to be at or above all keys of the range."""
+        if until is not None or self.ceiling is not None:
+            return min(bound for bound in (until, self.ceiling) if bound is not None)
+        if (
+            self.last is None
+            or self.high is None
+            or self.high >= len(self.last)
+            or self._halfway(self.last) is not None
+        ):
+            return None
+        # Beyond all that may stand where keys were seen to differ.
+        highest = max([self.last[self.high], *alphabet.at(self.high)[-1:]])
+        return beyond(self.last[: self.high] + highest, self.high)

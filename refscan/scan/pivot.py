@@ -72,8 +72,9 @@ class Alphabet:
             characters = self.at(position)
             scale /= len(characters) + 1
             rank = bisect.bisect_left(characters, text[position])
-            known = rank < len(characters) and characters[rank] == text[position]
-            value += (rank + 1 if known else rank + 0.5) * scale
+            value += (rank + 1) * scale
+            if rank == len(characters) or characters[rank] != text[position]:
+                break  # It stands where the next character's texts begin.
         return value
 
     def _text(self, value: float, common: int) -> str:

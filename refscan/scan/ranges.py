@@ -7,6 +7,7 @@ below, which makes the next guess better. The open-source lister swath works so,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from anyio.abc import TaskGroup
@@ -26,11 +27,10 @@ from refscan.sources.source import Page, Source
 __all__ = ["RangeListing"]
 
 _SAMPLES = 5
-# A range is cut only where that saves more than the half page it costs.
 _WORTH_CUTTING = 4.0
-_SPLITS_PER_PAGE = 0.015
-_FREE_MISSES = 4
-_MISSES_PER_PAGE = 0.01
+# A cut costs half a page or a whole one, and so does a wrong guess.
+_FREE_ATTEMPTS = 8
+_ATTEMPTS_PER_PAGE = 0.035
 
 
 class RangeListing:
@@ -53,7 +53,7 @@ class RangeListing:
         self._buffers: dict[str, RangeBuffer] = {}
         self._outlooks: dict[str, Outlook] = {}
         for key_range, _ in self._ledger:
-            self._open(key_range.after)
+            self._open(key_range.after, Outlook(len(prefix), searching=key_range.until is None))
         self._alphabet = Alphabet(len(prefix))
         # Ranges that are given are listed at once in any case.
         self._pressure = Pressure(max(source.capabilities.list_concurrency, min(LIST_CONCURRENCY, len(bounds) + 1)))
@@ -63,6 +63,7 @@ class RangeListing:
         self.pages = 0
         self.splits = 0
         self.misses = 0
+        self._attempts = 0
 
     def ranges(self) -> tuple[RangeReceipt, ...]:
         """Return the ranges that tile the key space, with the objects found in each."""
@@ -75,9 +76,9 @@ class RangeListing:
         group.start_soon(self._feed, sink, end)
         self._schedule()
 
-    def _open(self, after: str) -> None:
+    def _open(self, after: str, outlook: Outlook) -> None:
         self._buffers[after] = RangeBuffer()
-        self._outlooks[after] = Outlook(len(self._prefix))
+        self._outlooks[after] = outlook
 
     async def _feed(self, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
         after: str | None = ""
@@ -103,33 +104,34 @@ class RangeListing:
             self._hands += 1
             outlook = self._outlooks[chosen[0]]
             outlook.stealing = True
+            self._attempts += 1
             self._group.start_soon(self._steal, outlook, *chosen)
 
     def _choose(self) -> tuple[str, str] | None:
         """Return the range with the most left and where to cut it, if any is worth it."""
-        if self._by_token or not self._source.capabilities.ranged or not self._may_guess():
+        if self._by_token or not self._source.capabilities.ranged:
             return None
-        most, chosen = _WORTH_CUTTING, None
-        for after, outlook in self._outlooks.items():
+        left = {
+            after: outlook.pages_left(self._alphabet, self._ledger.until(after))
+            for after, outlook in self._outlooks.items()
+        }
+        known = [pages for after, pages in left.items() if pages < math.inf and not self._outlooks[after].stuck]
+        if self._attempts >= min(_FREE_ATTEMPTS, 2 * self.pages) + _ATTEMPTS_PER_PAGE * (self.pages + sum(known)):
+            return None
+        # Who has less than a fair share has no work to give away, and large ranges go first.
+        least = max(_WORTH_CUTTING, sum(known) / self._pressure.limit, max(known, default=0) / 2)
+        for after in sorted(left, key=lambda after: -left[after]):
+            outlook = self._outlooks[after]
+            if left[after] < least:
+                return None
             if outlook.stealing or outlook.pages == outlook.tried_at:
                 continue
-            until = self._ledger.until(after)
-            left = outlook.pages_left(self._alphabet, until)
-            if left < most or (chosen is not None and left == most):
-                continue
-            pivot = outlook.pivot(self._alphabet, until)
-            if pivot is None or not self._ledger.can_split(after, pivot):
-                outlook.tried_at = outlook.pages
-                continue
-            most, chosen = left, (after, pivot)
-        return chosen
-
-    def _may_guess(self) -> bool:
-        """Tell whether guesses, right and wrong, have cost few requests so far: a cut costs half a page."""
-        return (
-            self.splits < self._pressure.limit + _SPLITS_PER_PAGE * self.pages
-            and self.misses < _FREE_MISSES + _MISSES_PER_PAGE * self.pages
-        )
+            pivot = outlook.pivot(self._alphabet, self._ledger.until(after))
+            outlook.stuck = pivot is None or not self._ledger.can_split(after, pivot)
+            if pivot is not None and not outlook.stuck:
+                return after, pivot
+            outlook.tried_at = outlook.pages
+        return None
 
     async def _steal(self, outlook: Outlook, victim: str, pivot: str) -> None:
         """Ask for what lies behind ``pivot`` in a range, and take it over if there is anything."""
@@ -154,14 +156,13 @@ class RangeListing:
             return
         if not self._ledger.can_split(victim, pivot):
             # The victim was quicker.
+            outlook.found()
             self.misses += 1
             self._finish_hand()
             return
         self._ledger.split(victim, pivot, taken=True)
         self.splits += 1
-        self._open(pivot)
-        upper = self._outlooks[pivot]
-        upper.ceiling, upper.missed_at, outlook.ceiling = outlook.ceiling, outlook.missed_at, None
+        self._open(pivot, outlook.upper())
         await self._list_range(pivot, page)
 
     def _finish_hand(self) -> None:
@@ -230,4 +231,4 @@ class RangeListing:
         last = keys[-1].as_py() if count else None
         self._alphabet.add(samples if last is None else [*samples, last])
         self.pages += 1
-        self._outlooks[start].add(samples[0] if samples else None, last, count)
+        self._outlooks[start].add(samples[0] if samples else None, last)

@@ -81,7 +81,7 @@ class Handing:
     def __init__(self, inner, *, capabilities: Capabilities | None = None):
         self.inner = inner
         self.base = inner.base
-        self.capabilities = capabilities or inner.capabilities
+        self.capabilities = capabilities or replace(inner.capabilities, list_concurrency=8)
         self.opened = self.closed = 0
         self.listings = self.stats = 0
         self.under_way = self.most_under_way = 0

@@ -45,7 +45,7 @@ async def test_the_refusal_names_the_argument_and_the_uri():
 
 
 async def test_one_range_stops_at_the_page_that_passes_the_limit():
-    source = Handing(numbered(1_000, page_size=10))
+    source = Handing(numbered(1_000, page_size=10), capabilities=Capabilities(list_concurrency=1))
     with pytest.raises(MaxObjectsExceededError):
         await scanned(source, max_objects=25)
     assert source.listings == 3

@@ -58,7 +58,7 @@ async def test_a_folder_holds_its_keys_and_no_neighbours(keys, adversary, seed, 
 
 @pytest.mark.parametrize("count", [1, 999, 1_000, 1_001, 2_000])
 async def test_pages_that_end_where_the_listing_ends(count):
-    source = Handing(numbered(count))
+    source = Handing(numbered(count), capabilities=Capabilities(list_concurrency=1))
     rows, _ = await scanned(source)
     assert rows == truth(source.inner)
     assert source.listings == -(-count // 1_000)
@@ -122,7 +122,7 @@ async def test_a_source_that_ignores_where_to_begin_is_listed_by_its_tokens(keys
 
 
 async def test_listing_by_tokens_begins_anew_once():
-    source = ByTokens(numbered(100), seed=3)
+    source = ByTokens(numbered(100), seed=3, capabilities=Capabilities(list_concurrency=1))
     rows, _ = await scanned(source)
     assert rows == truth(source.inner)
     assert source.begun == 3  # The first page, the second that was the first again, and the first by token.
