@@ -86,14 +86,15 @@ class AzureStore:
     def _entries(self, *, versions: bool, metadata: bool) -> Rendered:
         kept = (versions, metadata)
         if kept not in self._rendered:
-            rows = ((key, self.bucket.row(key)) for key in self.bucket.keys)
+            rows = ((key, self.bucket.row(index)) for index, key in enumerate(self.bucket.keys))
             entries = (xml_entry(key, row, versions=versions, metadata=metadata) for key, row in rows)
             self._rendered[kept] = Rendered.of(entries)
         return self._rendered[kept]
 
     @cached_property
     def _table(self) -> pa.RecordBatch:
-        columns = arrow_columns(self.bucket.keys, [self.bucket.row(key) for key in self.bucket.keys])
+        keys = list(self.bucket.keys)
+        columns = arrow_columns(keys, [self.bucket.row(index) for index in range(len(keys))])
         return pa.record_batch(columns, schema=ARROW_SCHEMA)
 
     def _arrow_page(self, first: int, last: int, following: str, *, versions: bool) -> bytes:
@@ -107,9 +108,10 @@ class AzureStore:
         return _answer("200 OK", memoryview(sink.getvalue()), kind=_ARROW)
 
     def _properties(self, key: str) -> bytes:
-        if not self.bucket.has(key):
+        index = self.bucket.find(key)
+        if index is None:
             return _answer("404 The specified blob does not exist.", more="x-ms-error-code: BlobNotFound\r\n")
-        row = self.bucket.row(key)
+        row = self.bucket.row(index)
         created = row.last_modified - timedelta(seconds=1)
         more = (
             f'ETag: "{e_tag(row)}"\r\nLast-Modified: {row.last_modified.strftime(_HTTP_DATE)}\r\n'

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["LAYOUTS", "WARM", "Bucket", "Row"]
+import numpy as np
+from history import History
+from keys import keys_of
+from mixing import mixed
+from numpy.typing import NDArray
 
-LAYOUTS = ("flat", "hierarchical")
-WARM = "warm/"
-"""A folder of one object beside ``data/``, for a request that makes the server render what it will be asked for."""
+__all__ = ["FIRST_DAY", "YEAR_SECONDS", "Bucket", "Facts", "Row"]
 
-_FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
+FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
+YEAR_SECONDS = 31_536_000
 _LAST_KEY = "\U0010ffff"
+_LARGEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +30,42 @@ class Row:
     version_id: str
 
 
-class Bucket:
-    """``count`` objects under ``data/``, keys ascending, the same for the same arguments; one more under ``WARM``.
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the store knows of many versions: the two halves of the digest, the size, the second of the year."""
 
-    Keys need no escaping in XML, JSON or URLs.
+    upper: NDArray[np.uint64]
+    lower: NDArray[np.uint64]
+    size: NDArray[np.uint64]
+    second: NDArray[np.uint64]
+
+
+class Bucket:
+    """``count`` objects under ``data/``, keys ascending, the same for the same arguments, and ``keys.WARM``.
+
+    Only the keys of ``escaped`` need escaping in XML, JSON or URLs.
     """
 
     def __init__(self, count: int, layout: str, *, versions: bool) -> None:
         self.versions = versions
-        self.keys = sorted([*(_key(index, count, layout) for index in range(count)), f"{WARM}one.bin"])
+        self.keys = keys_of(layout, count)
+        self.history = History(overwritten=versions and layout == "versions")
 
-    def row(self, key: str) -> Row:
-        """Return what a key's object is; made from the key, so that nothing needs to be kept."""
-        digest = hashlib.md5(key.encode()).hexdigest()
-        number = int(digest[:12], 16)
-        moment = _FIRST_DAY + timedelta(seconds=number % 31_536_000)
+    def row(self, index: int) -> Row:
+        """Return what the object at a position is; made from that, so that nothing needs to be kept."""
+        upper, lower = mixed(index), mixed(index, 1)
+        digest = f"{upper:016x}{lower:016x}"
+        moment = FIRST_DAY + timedelta(seconds=lower % YEAR_SECONDS)
         version_id = digest[::-1] if self.versions else "null"
-        return Row(digest, 1 + number % 1_000_000, moment, version_id)
+        return Row(digest, 1 + (upper >> 20) % _LARGEST, moment, version_id)
+
+    def facts(self, positions: NDArray[np.int64], ranks: NDArray[np.int64] | None = None) -> Facts:
+        """Return the same of many, and of their old versions: ``ranks`` says how many newer ones there are."""
+        seeds = positions.astype(np.uint64)
+        if ranks is not None:
+            seeds += ranks.astype(np.uint64) << np.uint64(40)
+        upper, lower = mixed(seeds), mixed(seeds, 1)
+        return Facts(upper, lower, 1 + (upper >> np.uint64(20)) % _LARGEST, lower % YEAR_SECONDS)
 
     def window(self, prefix: str, after: str) -> tuple[int, int]:
         """Return the indices of the first key behind ``after`` and of the first one past ``prefix``."""
@@ -60,16 +82,7 @@ class Bucket:
             last = min(last, bisect_left(self.keys, before))
         return min(first, last), last
 
-    def has(self, key: str) -> bool:
-        """Tell whether there is such an object."""
+    def find(self, key: str) -> int | None:
+        """Return an object's position, if there is such an object."""
         index = bisect_left(self.keys, key)
-        return index < len(self.keys) and self.keys[index] == key
-
-
-def _key(index: int, count: int, layout: str) -> str:
-    """Name an object: all in one folder, or 1,000 a folder, in folders of folders."""
-    if layout == "flat":
-        return f"data/{index:012}.bin"
-    folder = index // 1_000
-    site, day = divmod(folder, max(1, count // 10_000))
-    return f"data/site-{site:03}/day-{day:05}/{hashlib.md5(b'%d' % index).hexdigest()[:16]}.parquet"
+        return index if index < len(self.keys) and self.keys[index] == key else None

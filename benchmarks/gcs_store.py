@@ -76,7 +76,8 @@ class GCSStore:
     def _items(self, name: str, members: Sequence[str], *, pretty: bool) -> Rendered:
         kept = (name, "pretty" if pretty else "compact", *members)
         if kept not in self._rendered:
-            items = (_masked(_item(name, key, self.bucket.row(key)), members) for key in self.bucket.keys)
+            rows = ((key, self.bucket.row(index)) for index, key in enumerate(self.bucket.keys))
+            items = (_masked(_item(name, key, row), members) for key, row in rows)
             self._rendered[kept] = Rendered.of(
                 (_indented(item) if pretty else json.dumps(item, separators=(",", ":")) for item in items),
                 ",\n" if pretty else ",",
@@ -84,9 +85,10 @@ class GCSStore:
         return self._rendered[kept]
 
     def _object(self, name: str, key: str, asked: dict[str, str]) -> bytes:
-        if not self.bucket.has(key):
+        index = self.bucket.find(key)
+        if index is None:
             return _problem(404, f"No such object: {name}/{key}")
-        item = _item(name, key, self.bucket.row(key))
+        item = _item(name, key, self.bucket.row(index))
         return _json(200, json.dumps(_masked(item, Mask.of_item(asked.get("fields")))).encode())
 
     def _bucket(self, name: str, inside: str) -> bytes:
@@ -105,7 +107,7 @@ class GCSStore:
         first, end = self.bucket.window(prefix, after)
         last = min(end, first + min(_MOST, int(asked.get("max-keys", _MOST))))
         if ("xml",) not in self._rendered:
-            rows = ((key, self.bucket.row(key)) for key in self.bucket.keys)
+            rows = ((key, self.bucket.row(index)) for index, key in enumerate(self.bucket.keys))
             self._rendered["xml",] = Rendered.of(_contents(key, row) for key, row in rows)
         following = ""
         if first < last < end:

@@ -1,4 +1,4 @@
-"""refscan: iterating over a scan's batches, as one iterates over an SDK's listing; nothing is recorded."""
+"""refscan: the batches of a scan in memory, as an SDK's listing is kept; no artifact is made."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ __all__ = ["run"]
 async def run(uri: str, *, versions: bool) -> int:
     """Return the number of objects seen."""
     del versions  # it finds out by itself
-    objects = 0
     async with refscan.scan(uri, max_objects=None) as batches:
-        async for batch in batches:
-            objects += batch.num_rows
-    return objects
+        entries = [batch async for batch in batches]
+    return sum(batch.num_rows for batch in entries)

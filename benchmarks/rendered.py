@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,7 +15,7 @@ class Rendered:
     """All entries of a bucket in a store's own format, and where each one begins."""
 
     blob: bytes
-    starts: list[int]
+    starts: Sequence[int]
     separator: int
 
     @classmethod

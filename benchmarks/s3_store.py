@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from functools import cached_property
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote_plus, unquote
+from xml.sax.saxutils import escape
 
-from bucket import Bucket, Row
-from rendered import Rendered
+import numpy as np
+from bucket import Bucket
+from keys import Form
+from s3_entries import Entries, Kind
+from s3_folders import Listed, by_folder
 from wire import response
 
-__all__ = ["S3Store"]
+__all__ = ["S3Store", "slow_down"]
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+_LAST_KEY = "\U0010ffff"
 _MOST_KEYS = 1_000
 _HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
-_OWNER = "<Owner><ID>0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0</ID></Owner>"
-_CLASS = "<StorageClass>STANDARD</StorageClass>"
 
 
 class S3Store:
     """``ListObjects``, ``ListObjectsV2``, ``ListObjectVersions``, ``GetBucketVersioning``, ``GetBucketLocation``, HEAD.
 
-    Elements stand in the order of AWS. No key needs escaping, so one rendering serves with and without
-    ``encoding-type=url``.
+    With ``encoding-type=url`` keys are encoded as AWS does it: a space is ``+``, a slash stays.
+
+    Args:
+        bucket: What there is.
+        denied: ``ListObjectVersions`` is not permitted.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, *, denied: bool = False) -> None:
         self.bucket = bucket
-
-    @cached_property
-    def _objects(self) -> Rendered:
-        rows = ((key, self.bucket.row(key)) for key in self.bucket.keys)
-        return Rendered.of(f"<Contents>{_facts(k, r)}{_CLASS}</Contents>" for k, r in rows)
-
-    @cached_property
-    def _objects_v1(self) -> Rendered:
-        # ListObjectsV2 leaves the owner out, the older ListObjects and ListObjectVersions have it.
-        rows = ((key, self.bucket.row(key)) for key in self.bucket.keys)
-        return Rendered.of(f"<Contents>{_facts(k, r)}{_OWNER}{_CLASS}</Contents>" for k, r in rows)
-
-    @cached_property
-    def _object_versions(self) -> Rendered:
-        rows = ((key, self.bucket.row(key)) for key in self.bucket.keys)
-        return Rendered.of(f"<Version>{_facts(k, r, pin=True)}{_OWNER}{_CLASS}</Version>" for k, r in rows)
+        self._denied = denied
+        self._rendered: dict[tuple[Kind, Form], Entries] = {}
 
     def answer(self, method: str, target: str, head: bytes) -> bytes:
         """See ``Store.answer``."""
@@ -54,7 +45,7 @@ class S3Store:
         if method == "HEAD":
             return self._head(unquote(key))
         asked = dict(parse_qsl(query, keep_blank_values=True))
-        if method != "GET" or key or "delimiter" in asked:
+        if method != "GET" or key:
             return _error("501 Not Implemented", "NotImplemented")
         return self._ask(name, asked)
 
@@ -65,17 +56,18 @@ class S3Store:
         if "location" in asked:
             return _document("LocationConstraint", "")
         if "versions" in asked:
-            return self._list_versions(name, asked)
+            return _error("403 Forbidden", "AccessDenied") if self._denied else self._list_versions(name, asked)
         if asked.get("list-type") == "2":
             return self._list_objects(name, asked)
         return self._list_objects_v1(name, asked)
 
     def _head(self, key: str) -> bytes:
-        if key and not self.bucket.has(key):
-            return _response("404 Not Found")
+        index = self.bucket.find(key) if key else None
         if not key:
             return _response("200 OK", more="x-amz-bucket-region: us-east-1\r\n")
-        row = self.bucket.row(key)
+        if index is None:
+            return _response("404 Not Found")
+        row = self.bucket.row(index)
         pin = f"x-amz-version-id: {row.version_id}\r\n" if self.bucket.versions else ""
         more = (
             f"Last-Modified: {row.last_modified.strftime(_HTTP_DATE)}\r\n"
@@ -86,43 +78,91 @@ class S3Store:
     def _list_objects(self, name: str, asked: dict[str, str]) -> bytes:
         token = asked.get("continuation-token")
         after = urlsafe_b64decode(token).decode() if token else asked.get("start-after", "")
-        page, first, last, truncated = self._page(self._objects, asked, after)
-        following = urlsafe_b64encode(self.bucket.keys[last - 1].encode()).decode() if truncated else None
+        first, end = self._window(asked, after)
+        page = self._page("objects", asked, first, end)
         head = (
             _element("Name", name)
-            + _element("Prefix", asked.get("prefix", ""))
-            + _element("StartAfter", asked.get("start-after"))
+            + _key_element("Prefix", asked.get("prefix", ""), asked)
+            + _key_element("StartAfter", asked.get("start-after"), asked)
+            + _key_element("Delimiter", asked.get("delimiter"), asked)
             + _element("ContinuationToken", token)
-            + _element("NextContinuationToken", following)
-            + _element("KeyCount", str(last - first))
+            + _element("NextContinuationToken", page.last and urlsafe_b64encode(page.last.encode()).decode())
+            + _element("KeyCount", str(page.count))
         )
-        return _listing("ListBucketResult", head, asked, page, truncated=truncated)
+        return _listing("ListBucketResult", head, asked, page)
 
     def _list_objects_v1(self, name: str, asked: dict[str, str]) -> bytes:
         marker = asked.get("marker", "")
-        page, _, _, truncated = self._page(self._objects_v1, asked, marker)
-        head = _element("Name", name) + _element("Prefix", asked.get("prefix", "")) + _element("Marker", marker)
-        return _listing("ListBucketResult", head, asked, page, truncated=truncated)
-
-    def _list_versions(self, name: str, asked: dict[str, str]) -> bytes:
-        # Each key has one version, so the key marker alone tells where to go on.
-        marker = asked.get("key-marker", "")
-        page, _, last, truncated = self._page(self._object_versions, asked, marker)
-        key = self.bucket.keys[last - 1] if truncated else None
+        first, end = self._window(asked, marker)
+        page = self._page("objects_v1", asked, first, end)
         head = (
             _element("Name", name)
-            + _element("Prefix", asked.get("prefix", ""))
-            + _element("KeyMarker", marker)
-            + _element("VersionIdMarker", asked.get("version-id-marker", ""))
-            + _element("NextKeyMarker", key)
-            + _element("NextVersionIdMarker", self.bucket.row(key).version_id if key else None)
+            + _key_element("Prefix", asked.get("prefix", ""), asked)
+            + _key_element("Marker", marker, asked)
+            + _key_element("Delimiter", asked.get("delimiter"), asked)
+            + _key_element("NextMarker", page.last if "delimiter" in asked else None, asked)
         )
-        return _listing("ListVersionsResult", head, asked, page, truncated=truncated)
+        return _listing("ListBucketResult", head, asked, page)
 
-    def _page(self, entries: Rendered, asked: dict[str, str], after: str) -> tuple[memoryview, int, int, bool]:
-        first, end = self.bucket.window(asked.get("prefix", ""), after)
-        last = min(end, first + _max_keys(asked))
-        return entries.cut(first, last), first, last, first < last < end
+    def _list_versions(self, name: str, asked: dict[str, str]) -> bytes:
+        """List from behind the key marker, or from behind one version of that key."""
+        marker, version = asked.get("key-marker", ""), asked.get("version-id-marker", "")
+        first, end = self._window(asked, marker)
+        history = self.bucket.history
+        at, until = history.first(first), history.first(end)
+        key = self.bucket.find(marker) if version else None
+        if key is not None:
+            at = history.first(key) + self._rank(key, version) + 1
+        page = self._page("versions", asked, at, until)
+        following = page.last and page.position is not None and self._version_id(page.position)
+        head = (
+            _element("Name", name)
+            + _key_element("Prefix", asked.get("prefix", ""), asked)
+            + _key_element("Delimiter", asked.get("delimiter"), asked)
+            + _key_element("KeyMarker", marker, asked)
+            + _element("VersionIdMarker", version)
+            + _key_element("NextKeyMarker", page.last, asked)
+            + _element("NextVersionIdMarker", following or None)
+        )
+        return _listing("ListVersionsResult", head, asked, page)
+
+    def _window(self, asked: dict[str, str], after: str) -> tuple[int, int]:
+        """Return where to begin and end; behind a folder, its keys are passed over."""
+        delimiter = asked.get("delimiter")
+        behind = after + _LAST_KEY if delimiter and after.endswith(delimiter) else after
+        return self.bucket.window(asked.get("prefix", ""), behind)
+
+    def _rank(self, key: int, version: str) -> int:
+        """Return how many newer versions of a key there are than this one."""
+        first, end = self.bucket.history.first(key), self.bucket.history.first(key + 1)
+        return next((at - first for at in range(first, end) if self._version_id(at) == version), end - first - 1)
+
+    def _version_id(self, position: int) -> str:
+        key, rank = self.bucket.history.key(position)
+        if not self.bucket.versions:
+            return "null"
+        facts = self.bucket.facts(np.array([key]), np.array([rank]))
+        return f"{int(facts.upper[0]):016x}{int(facts.lower[0]):016x}"[::-1]
+
+    def _page(self, kind: Kind, asked: dict[str, str], first: int, end: int) -> Listed:
+        form: Form = ("url" if asked.get("encoding-type") == "url" else "xml") if self.bucket.keys.escaped else "raw"
+        entries = self._rendered.get((kind, form))
+        if entries is None:
+            entries = self._rendered[kind, form] = Entries(self.bucket, kind, form)
+        most = _max_keys(asked)
+        if asked.get("delimiter"):
+            prefix, delimiter = asked.get("prefix", ""), asked["delimiter"]
+            return by_folder(self.bucket, entries, prefix, delimiter, first=first, end=end, most=most)
+        last = min(end, first + most)
+        if not first < last < end:
+            return Listed([entries.cut(first, last)], [], max(0, last - first))
+        key = self.bucket.history.key(last - 1)[0] if kind == "versions" else last - 1
+        return Listed([entries.cut(first, last)], [], last - first, self.bucket.keys[key], last - 1)
+
+
+def slow_down() -> bytes:
+    """Return what S3 answers to too many requests (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
+    return _error("503 Slow Down", "SlowDown", "Please reduce your request rate.")
 
 
 def _max_keys(asked: dict[str, str]) -> int:
@@ -130,37 +170,34 @@ def _max_keys(asked: dict[str, str]) -> int:
 
 
 def _element(name: str, value: str | None) -> str:
-    """Write one element of a listing's head; what is URL-quoted needs no XML escaping."""
-    if value is None:
-        return ""
-    return f"<{name}>{quote(value, safe='/=')}</{name}>" if value else f"<{name}></{name}>"
+    return "" if value is None else f"<{name}>{escape(value)}</{name}>"
 
 
-def _listing(root: str, head: str, asked: dict[str, str], page: memoryview, *, truncated: bool) -> bytes:
+def _key_element(name: str, value: str | None, asked: dict[str, str]) -> str:
+    """Write an element that holds a key or a part of one."""
+    encoded = asked.get("encoding-type") == "url" and value is not None
+    return _element(name, quote_plus(value, safe="/") if encoded and value else value)
+
+
+def _listing(root: str, head: str, asked: dict[str, str], page: Listed) -> bytes:
     encoding = "<EncodingType>url</EncodingType>" if asked.get("encoding-type") == "url" else ""
     begin = (
         f"{_XML}<{root} {_NAMESPACE}>{head}<MaxKeys>{_max_keys(asked)}</MaxKeys>{encoding}"
-        f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
+        f"<IsTruncated>{str(page.last is not None).lower()}</IsTruncated>"
     )
-    return _response("200 OK", begin.encode(), page, f"</{root}>".encode())
+    folders = "".join(
+        f"<CommonPrefixes>{_key_element('Prefix', folder, asked)}</CommonPrefixes>" for folder in page.folders
+    )
+    return _response("200 OK", begin.encode(), *page.entries, f"{folders}</{root}>".encode())
 
 
 def _document(root: str, inner: str) -> bytes:
     return _response("200 OK", f"{_XML}<{root} {_NAMESPACE}>{inner}</{root}>".encode())
 
 
-def _error(status: str, code: str) -> bytes:
-    xml = f"{_XML}<Error><Code>{code}</Code><Message>{code}</Message><RequestId>0</RequestId></Error>"
+def _error(status: str, code: str, message: str | None = None) -> bytes:
+    xml = f"{_XML}<Error><Code>{code}</Code><Message>{message or code}</Message><RequestId>0</RequestId></Error>"
     return _response(status, xml.encode())
-
-
-def _facts(key: str, row: Row, *, pin: bool = False) -> str:
-    pinned = f"<VersionId>{row.version_id}</VersionId><IsLatest>true</IsLatest>" if pin else ""
-    return (
-        f"<Key>{key}</Key>{pinned}<LastModified>{row.last_modified:%Y-%m-%dT%H:%M:%S}.000Z</LastModified>"
-        f"<ETag>&quot;{row.digest}&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
-        f"<ChecksumType>FULL_OBJECT</ChecksumType><Size>{row.size}</Size>"
-    )
 
 
 def _response(

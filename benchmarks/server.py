@@ -9,7 +9,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bucket import LAYOUTS, Bucket
+from bucket import Bucket
+from faults import Faults
+from keys import LAYOUTS
+from s3_store import S3Store, slow_down
 from wire import Server, Store
 
 __all__ = ["KINDS"]
@@ -17,7 +20,7 @@ __all__ = ["KINDS"]
 KINDS = ("s3", "gcs", "azure", "azure-xml", "urls")
 
 
-def _store(kind: str, bucket: Bucket) -> Store:
+def _store(kind: str, bucket: Bucket, *, denied: bool) -> Store:
     match kind:
         case "gcs":
             from gcs_store import GCSStore
@@ -32,9 +35,7 @@ def _store(kind: str, bucket: Bucket) -> Store:
 
             return URLStore(bucket)
         case _:
-            from s3_store import S3Store
-
-            return S3Store(bucket)
+            return S3Store(bucket, denied=denied)
 
 
 def main() -> None:
@@ -44,9 +45,17 @@ def main() -> None:
     parser.add_argument("--layout", choices=LAYOUTS, default="flat")
     parser.add_argument("--versions", action="store_true", help="the bucket is versioned")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="wait so long before each answer")
+    parser.add_argument(
+        "--faults", type=float, default=0.0, help="share of answers that are 503, or a reset connection"
+    )
+    parser.add_argument("--truncated", type=float, default=0.0, help="share of answers that break off")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--deny-versions", action="store_true", help="ListObjectVersions is not permitted")
     options = parser.parse_args()
     bucket = Bucket(options.objects, options.layout, versions=options.versions)
-    asyncio.run(Server(_store(options.kind, bucket), options.delay_ms / 1_000).serve())
+    store = _store(options.kind, bucket, denied=options.deny_versions)
+    faults = Faults(options.faults, options.truncated, options.seed)
+    asyncio.run(Server(store, options.delay_ms / 1_000, faults, slow_down).serve())
 
 
 if __name__ == "__main__":

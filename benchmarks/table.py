@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Measurement", "facts", "render"]
+    from targets import Measurement, Verdict
+
+__all__ = ["facts", "render"]
 
 _OURS = "refscan"
 _HEADER = (
@@ -15,46 +17,57 @@ _HEADER = (
     "CPU s / 10^6",
     "wall s / 10^6",
     "requests / 1,000",
+    "at once",
     "peak MB",
     "CPU ratio",
     "wall ratio",
 )
+_FIGURES = ("figure", "measured", "to reach", "reached")
 
 
-class Measurement(TypedDict):
-    """What one contender's work cost."""
+def render(title: str, measured: Sequence[Measurement], verdicts: Sequence[Verdict] = ()) -> str:
+    """Write one work's tables: what each contender cost, and the figures to reach.
 
-    contender: str
-    objects: int
-    cpu_s: float
-    wall_s: float
-    peak_mb: float
-    peak_mb_imported: float
-    requests: NotRequired[int]
-
-
-def render(title: str, measured: Sequence[Measurement], objects: int) -> str:
-    """Write one work's table; a contender that was given fewer objects says so beside its name."""
-    ours = next((m for m in measured if m["contender"] == _OURS), None)
+    Ratios are to refscan, in the same setting, or to the first of its ways of doing it that took part.
+    """
     rows = [_HEADER]
     for one in measured:
-        count = one["objects"]
-        name = one["contender"] if count == objects else f"{one['contender']} ({count:,} objects)"
-        requests = one.get("requests")
+        count, requests = one["objects"], one.get("requests")
+        ours = _ours([other for other in measured if other.get("setting") == one.get("setting")])
         rows.append(
             (
-                name,
+                " ".join(filter(None, (one.get("setting"), one["contender"], f"({count:,})"))),
                 f"{one['cpu_s'] / count * 1e6:,.1f}",
                 f"{one['wall_s'] / count * 1e6:,.1f}",
                 "-" if requests is None else f"{requests / count * 1e3:,.2f}",
+                f"{one['at_once']}" if one.get("delay_ms") else "-",
                 f"{one['peak_mb']:,.0f}",
                 "-" if ours is None else f"{one['cpu_s'] / count / (ours['cpu_s'] / ours['objects']):,.1f}",
                 "-" if ours is None else f"{one['wall_s'] / count / (ours['wall_s'] / ours['objects']):,.1f}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    lines = ["  ".join(_aligned(row, widths)) for row in rows]
-    return "\n".join([f"{title}, {objects:,} objects", "", lines[0], "-" * len(lines[0]), *lines[1:], ""])
+    return "\n".join([title, "", *_table(rows), "", *_reached(verdicts)])
+
+
+def _ours(measured: Sequence[Measurement]) -> Measurement | None:
+    found = [one for one in measured if one["contender"].startswith(_OURS)]
+    return min(found, key=lambda one: one["contender"] != _OURS, default=None)
+
+
+def _reached(verdicts: Sequence[Verdict]) -> list[str]:
+    rows = [_FIGURES]
+    for one in verdicts:
+        word = "yes" if one["reached"] else "no"
+        apart = "" if one["objects"] == one["asked_of"] else f", but asked of {one['asked_of']:,} objects"
+        sign = ">=" if one["at_least"] else "<="
+        rows.append((one["figure"], f"{one['measured']:,.3g}", f"{sign} {one['limit']:g}", word + apart))
+    return [*_table(rows), ""] if verdicts else []
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:

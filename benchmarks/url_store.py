@@ -23,9 +23,10 @@ class URLStore:
         """See ``Store.answer``."""
         del head
         key = unquote(target.partition("?")[0][1:])
-        if not self.bucket.has(key):
+        index = self.bucket.find(key)
+        if index is None:
             return response("404 Not Found", kind="text/plain")
-        row = self.bucket.row(key)
+        row = self.bucket.row(index)
         size = row.size % _LARGEST
         more = (
             f'ETag: "{row.digest}"\r\nLast-Modified: {row.last_modified.strftime(_HTTP_DATE)}\r\n'

@@ -34,6 +34,7 @@ _STORES: dict[str, StoreName] = {"s3": "s3", "gs": "gcs", "memory": "memory", "h
 # S3 also takes the ARN of an access point in a bucket's place.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARN = re.compile(r"(arn:[a-z-]+:s3[a-z-]*:[a-z0-9-]*:[0-9]*:accesspoint[/:][A-Za-z0-9.-]+)(?:/(.*))?", re.DOTALL)
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s\\\x00-\x1f:\[\]]+)(?::[0-9]*)?")
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _QUOTED = {"file": str.maketrans({"%": "%25"}), "azure": str.maketrans({"%": "%25", "?": "%3F", "#": "%23"})}
 
@@ -163,7 +164,7 @@ def parse_ref(ref: str, *, blob_endpoints: Sequence[str] = ()) -> Location:
 def _http(scheme: str, rest: str, uri: str) -> Location:
     authority, key = re.fullmatch(r"([^/?#]*)/?([^#]*)(?:#.*)?", rest, re.DOTALL).groups()  # type: ignore[union-attr]
     userinfo, _, host = authority.rpartition("@")
-    if not host or re.search(r"[\s\\\x00-\x1f]", host):
+    if not _HOST.fullmatch(host):
         shown = redact(uri)
         raise InvalidURIError(f"{shown!r} names no host; write {scheme}://HOST/PATH", uri=shown)
     return Location(scheme, host.lower(), key, store="http", userinfo=userinfo or None)

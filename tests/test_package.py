@@ -1,17 +1,23 @@
 """The package: its public names, what importing it loads, and what its metadata says."""
 
+import ast
 import importlib
 import importlib.metadata
 import importlib.resources
 import json
 import subprocess
 import sys
+import tomllib
 import types
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import refscan
 
+ROOT = Path(__file__).parent.parent
 HEAVY = {"aiobotocore", "aioboto3", "aiohttp", "aiosqlite", "boto3", "botocore", "pyarrow", "sqlalchemy", "yarl"}
 
 
@@ -77,7 +83,7 @@ def test_the_command_line_reads_its_words_without_anything_heavy():
 @pytest.mark.parametrize("name", ["Artifact", "init", "scan", "MemorySource"])
 def test_recording_loads_no_cloud_sdk_before_one_is_needed(name):
     loaded = loaded_by(f"from refscan import {name}")
-    assert not loaded & {"aiobotocore", "aioboto3", "aiohttp", "boto3", "botocore"}
+    assert not loaded & {"aiobotocore", "aioboto3", "aiohttp", "azure", "boto3", "botocore", "fsspec", "gcloud"}
 
 
 def test_every_error_is_a_refscan_error_and_has_a_uri():
@@ -108,6 +114,36 @@ def test_the_metadata():
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="refscan")
     assert script.value == "refscan.cli.main:main"
     assert script.load().__name__ == "main"
+
+
+def test_what_it_imports_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted, needed = [*project["dependencies"], *project["optional-dependencies"]["fsspec"]], set()
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in needed and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            needed.add(name)
+            wanted += importlib.metadata.requires(name) or []
+    homes = importlib.metadata.packages_distributions()
+    missing = {
+        name
+        for name in imported_by(ROOT / "refscan") - {"refscan", *sys.stdlib_module_names}
+        if not needed & {canonicalize_name(home) for home in homes.get(name, ())}
+    }
+    assert missing == set()
+
+
+def imported_by(folder):
+    """Return the top-level names that the code below a folder imports."""
+    names = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names
 
 
 def test_the_package_is_typed():

@@ -184,6 +184,14 @@ SIGNED = [
     f"az://user:{SECRET}@container/k?sv=1&sig={SECRET}",
     f"postgresql://user:{SECRET}@host/db?password={SECRET}",
     f"https:/user:{SECRET}@host/k?sig={SECRET}",
+    f"https://b.oss.aliyuncs.com/k?OSSAccessKeyId={SECRET}&Expires=1&Signature={SECRET}&security-token={SECRET}",
+    f"https://b.oss.aliyuncs.com/k?x-oss-credential={SECRET}&x-oss-signature={SECRET}",
+    f"https://b.cos.myqcloud.com/k?q-sign-algorithm=sha1&q-ak={SECRET}&q-signature={SECRET}",
+    f"https://host/k?private_token={SECRET}",
+    f"https://host/k?Access-Token={SECRET}",
+    f"https://host/k?a=1;token={SECRET}",
+    f"https://host/k?key=AIza{SECRET.ljust(35, 'x')}",
+    f"https://host/k?whatever=eyJ{SECRET}.eyJ{SECRET}.{SECRET}",
     f"//user:{SECRET}@host/k",
     f"user:{SECRET}@host/k",
 ]
@@ -228,6 +236,10 @@ class TestSecrets:
             ("https://host/a?sig=1#part", "https://host/a#part"),
             ("https://user:pass@host:81/a?x", "https://host:81/a?x"),
             ("https://host/a@b?c=d@e", "https://host/a@b?c=d@e"),
+            ("https://host:81/a@b", "https://host:81/a@b"),
+            ("https://[::1]:81/a@b", "https://[::1]:81/a@b"),
+            ("https://host/a?key=a/b;c=d&e;token=1", "https://host/a?key=a/b;c=d&e"),
+            ("https://host/a?token=1;b=2", "https://host/a?b=2"),
             ("sftp://user:pass@host/a", "sftp://user@host/a"),
             ("s3://bucket/a@b?sig=1&X-Amz-Signature=2", "s3://bucket/a@b?sig=1&X-Amz-Signature=2"),
             ("file:///a@b?sig=1", "file:///a@b?sig=1"),
@@ -236,6 +248,12 @@ class TestSecrets:
     )
     def test_the_rest_stays(self, uri, shown):
         assert redact(uri) == shown
+
+    def test_a_password_may_hold_what_should_have_been_escaped(self):
+        location, shown = read_or_refusal(f"https://user:{SECRET}/{SECRET}@host/k")
+        assert location is None
+        assert "https://host/k" in shown
+        assert SECRET not in shown
 
     @given(NO_SECRETS, TEXT)
     def test_keys_of_object_stores_stay(self, scheme, key):

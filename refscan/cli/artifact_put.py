@@ -13,6 +13,7 @@ from refscan.cli.sizes import human_size
 from refscan.cli.stores import add_store_options, store_options
 from refscan.cli.words import add_max_objects, full_name
 from refscan.errors import ArtifactError, ObjectNotFoundError
+from refscan.redact import redact
 
 if TYPE_CHECKING:
     from refscan.registry.artifact import Artifact
@@ -91,5 +92,5 @@ async def _add(artifact: Artifact, source: str, arguments: argparse.Namespace) -
         await artifact.add_file(source)
     else:
         raise ObjectNotFoundError(
-            f"{source}: no such file or directory, and no URI (those begin with s3://, file://, …)"
+            f"{redact(source)}: no such file or directory, and no URI (those begin with s3://, file://, …)"
         )

@@ -120,10 +120,10 @@ async def _fetch_entry(
     if await to_thread.run_sync(_prepare, target, real_root, found):
         report.kept += 1
         return
-    source = await resolver.source(found)
     partial = target.parent / f".refscan-{uuid.uuid4().hex}.part"
     try:
-        size, md5 = await _fetch(found, source, partial)
+        async with resolver.source(found) as source:
+            size, md5 = await _fetch(found, source, partial)
         await to_thread.run_sync(_verify, found, size, md5)
         await to_thread.run_sync(os.replace, partial, target)
     finally:

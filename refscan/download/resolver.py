@@ -1,20 +1,19 @@
-"""From an entry to the source that holds its bytes. Sources are opened once and shared."""
+"""From an entry to the source that holds its bytes. Sources are shared, and few are open at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import anyio
-
 from refscan.errors import DigestMismatchError, UnsupportedSchemeError
 from refscan.redact import redact
+from refscan.scan.places import Places
 from refscan.sources.options import StoreOptions
-from refscan.sources.schemes import has_source, locate_ref, open_source
+from refscan.sources.schemes import has_source, locate_ref
 from refscan.sources.source import Source
 from refscan.uri import Location
 
@@ -79,15 +78,13 @@ class Resolver:
         self.options = options
         self._stored = stored
         self._follow = follow
-        self._sources: dict[str, Source] = {}
-        self._opening = anyio.Lock()
-        self._stack = AsyncExitStack()
+        self._places = Places(options)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._stack.aclose()
+        await self._places.__aexit__(*exc_info)
 
     async def resolve(self, row: Mapping[str, Any]) -> Object:
         """Return the object of an entry, a row of ``MANIFEST_SCHEMA``.
@@ -130,10 +127,8 @@ class Resolver:
         md5 = row["digest"] if location.store == "file" else value if algorithm == "md5" else None
         return Object(location, md5=md5, **facts)
 
-    async def source(self, found: Object) -> Source:
-        """Return the open source of an object's container."""
-        base = found.location.base
-        async with self._opening:
-            if base not in self._sources:
-                self._sources[base] = await self._stack.enter_async_context(open_source(found.location, self.options))
-            return self._sources[base]
+    @asynccontextmanager
+    async def source(self, found: Object) -> AsyncIterator[Source]:
+        """Give the source of an object's container, which stays open meanwhile."""
+        async with self._places.use(found.location) as place:
+            yield place.source

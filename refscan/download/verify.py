@@ -15,6 +15,7 @@ from anyio import to_thread
 from refscan.download.identity import is_recorded, is_unread_file
 from refscan.download.resolver import Object, Resolver
 from refscan.errors import DigestMismatchError, ObjectNotFoundError, RegistryError, UnsupportedSchemeError
+from refscan.first_error import one_error
 from refscan.manifest.receipt import Receipt
 from refscan.scan.collect import collect
 from refscan.scan.pipeline import Scan
@@ -156,15 +157,16 @@ async def _check_rows(
                 for row, is_there in zip(there.to_pylist(), changed, strict=True)
             )
     slots = anyio.Semaphore(_CONCURRENCY)
-    async with anyio.create_task_group() as group:
 
-        async def check(row: Mapping[str, Any]) -> None:
-            async with slots:
-                if (status := await _check_one(row, resolver)) is not None:
-                    problems.append(_problem(row, status))
+    async def check(row: Mapping[str, Any]) -> None:
+        async with slots:
+            if (status := await _check_one(row, resolver)) is not None:
+                problems.append(_problem(row, status))
 
-        for row in rows.filter(pc.invert(decided)).to_pylist():
-            group.start_soon(check, row)
+    with one_error():
+        async with anyio.create_task_group() as group:
+            for row in rows.filter(pc.invert(decided)).to_pylist():
+                group.start_soon(check, row)
 
 
 def _problem(row: Mapping[str, Any], status: str) -> dict[str, str | None]:
@@ -176,8 +178,8 @@ async def _check_one(row: Mapping[str, Any], resolver: Resolver) -> str | None:
         found = await resolver.resolve(row)
         if found.location.store == "file":
             return await to_thread.run_sync(_check_file, found)
-        source = await resolver.source(found)
-        page = await source.stat([found.location.key], version_id=found.version_id)
+        async with resolver.source(found) as source:
+            page = await source.stat([found.location.key], version_id=found.version_id)
     except UnsupportedSchemeError:
         return "unchecked"
     except (ObjectNotFoundError, RegistryError):

@@ -31,7 +31,7 @@ from refscan.scan.limits import DEFAULT_MAX_OBJECTS
 from refscan.scan.many import NamedURI, collect_many
 from refscan.scan.pipeline import Scan
 from refscan.sources.options import StoreOptions, as_options, with_defaults
-from refscan.sources.schemes import has_source, locate, open_source, scheme_hint
+from refscan.sources.schemes import check_options, has_source, locate, open_source, scheme_hint
 from refscan.sources.source import Source
 from refscan.uri import Location
 
@@ -167,8 +167,7 @@ class Artifact:
                 return None
             given = self._options(options)
             location = locate(uri, given)
-            if options is not None and options.store != location.store:
-                raise ValueError(f"{location.uri} is not reached by {type(options).__name__}")
+            check_options(options, location)
             scan = Scan(
                 location,
                 source or open_source(location, given, checksum=checksum),

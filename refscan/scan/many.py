@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 import anyio
 import pyarrow as pa
 from anyio import to_thread
 
 from refscan.errors import InvalidPathError, InvalidURIError, ObjectNotFoundError
-from refscan.first_error import first_error
+from refscan.first_error import one_error
 from refscan.manifest.merge import conflict
 from refscan.manifest.schema import MANIFEST_SCHEMA
 from refscan.scan.entries import check_name, entries_of
@@ -55,13 +54,11 @@ async def collect_many(
     """
     many = _Many(folder, checksum=checksum, options=options)
     async with many.places:
-        try:
-            async with anyio.create_task_group() as group, aclosing(_each(uris)) as each:
-                async for item in each:
+        with one_error():
+            async with anyio.create_task_group() as group:
+                async for item in _each(uris):
                     await many.room.acquire()
                     group.start_soon(many.take, item)
-        except* Exception as errors:  # noqa: BLE001  raised again, by itself
-            raise first_error(errors) from None
         return await many.finish()
 
 
@@ -158,7 +155,7 @@ def _as_run(parts: list[pa.RecordBatch]) -> Spool:
     return run
 
 
-async def _each(uris: Iterable[NamedURI] | AsyncIterable[NamedURI]) -> AsyncGenerator[NamedURI, None]:
+async def _each(uris: Iterable[NamedURI] | AsyncIterable[NamedURI]) -> AsyncIterator[NamedURI]:
     if isinstance(uris, str):
         raise InvalidURIError("add_references takes many URIs; use add_reference for one")
     if isinstance(uris, AsyncIterable):

@@ -54,7 +54,11 @@ class Places:
     """
 
     def __init__(
-        self, options: tuple[StoreOptions, ...], *, checksum: bool, on_close: Callable[[Place], Awaitable[None]]
+        self,
+        options: tuple[StoreOptions, ...],
+        *,
+        checksum: bool = True,
+        on_close: Callable[[Place], Awaitable[None]] | None = None,
     ) -> None:
         self._options = options
         self._checksum = checksum
@@ -106,7 +110,8 @@ class Places:
         if idle and (full or len(idle) > _MOST_IDLE):
             place = self._open.pop(idle[0])
             try:
-                await self._on_close(place)
+                if self._on_close is not None:
+                    await self._on_close(place)
             finally:
                 with anyio.CancelScope(shield=True):
                     await place.stack.aclose()

@@ -21,7 +21,7 @@ class Found:
     prefix: str = ""
 
 
-async def resolve(source: Source, location: Location) -> Found:
+async def resolve(source: Source, location: Location) -> Found:  # noqa: C901  one question after another
     """Find out what ``location`` is.
 
     ``pre`` is the object of this key if there is one, else the folder ``pre/``; never ``pre2/…``. A key that ends
@@ -48,11 +48,30 @@ async def resolve(source: Source, location: Location) -> Found:
         return Found(rows=page.rows)
     if pin is not None:
         raise ObjectNotFoundError(f"{location.uri} has no version {pin!r}", uri=location.uri)
-    if location.store == "http" and not key.endswith("/") and await _has_index(source, key + "/"):
-        return Found(prefix=key + "/")
-    if not source.capabilities.listed or location.store == "http":
+    if location.store == "http":
+        return await _resolve_folder_of_web(source, location)
+    if not source.capabilities.listed:
         raise ObjectNotFoundError(f"{location.uri}: not found; check the URL", uri=location.uri)
     return Found(prefix=key + "/")
+
+
+async def _resolve_folder_of_web(source: Source, location: Location) -> Found:
+    """Return the folder that a URL names without its ``/``.
+
+    Raises:
+        ObjectNotFoundError: There is none, or it is a page.
+    """
+    key, uri = location.key, location.uri
+    if key and not key.endswith("/") and "?" not in key:
+        if await _has_index(source, key + "/"):
+            return Found(prefix=key + "/")
+        if (await source.stat([key + "/"])).rows.num_rows:
+            raise ObjectNotFoundError(
+                f"{uri}: it leads to the page {uri}/, which is no index of files; give that URL and name= if the page "
+                f"is meant",
+                uri=uri,
+            )
+    raise ObjectNotFoundError(f"{uri}: not found; check the URL", uri=uri)
 
 
 async def _has_index(source: Source, key: str) -> bool:

@@ -93,7 +93,8 @@ class Spool:
         if self._path is None:
             yield from self._held[start:stop]
             return
-        with pa.memory_map(str(self._path)) as file, pa.ipc.open_file(file) as reader:
+        # Not mapped: what was read of a map counts as this process's memory until the file is closed.
+        with pa.OSFile(str(self._path)) as file, pa.ipc.open_file(file) as reader:
             for index in range(start, stop):
                 yield reader.get_batch(index)
 

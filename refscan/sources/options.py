@@ -34,6 +34,13 @@ def _check_positive(number: int, name: str) -> None:
         raise ValueError(f"{name} must be at least 1, not {number}")
 
 
+def _check_endpoint(url: str | None) -> None:
+    """Refuse an endpoint with secrets, which are no part of it and would be shown with it."""
+    place = "" if url is None else url.partition("://")[2]
+    if "?" in place or "@" in place.partition("/")[0]:
+        raise ValueError("endpoint_url= takes neither a login nor a signature; other options take credentials")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Options:
     """How S3, and what speaks its protocol, is reached. What is not given, the AWS SDK's own chain decides.
@@ -60,6 +67,7 @@ class S3Options:
     connections: int = 64
 
     def __post_init__(self) -> None:
+        _check_endpoint(self.endpoint_url)
         _check_positive(self.connections, "connections")
 
 
@@ -83,6 +91,7 @@ class GCSOptions:
     connections: int = 64
 
     def __post_init__(self) -> None:
+        _check_endpoint(self.endpoint_url)
         _check_positive(self.connections, "connections")
 
 
@@ -114,6 +123,7 @@ class AzureOptions:
     connections: int = 64
 
     def __post_init__(self) -> None:
+        _check_endpoint(self.endpoint_url)
         _check_positive(self.connections, "connections")
 
 

@@ -53,7 +53,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(text)
     try:
         when = parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when is None:
         return None

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from refscan.azure_uri import AZURE_SCHEMES
-from refscan.errors import UnsupportedSchemeError
 from refscan.sources.azure.endpoint import blob_endpoints
 from refscan.sources.options import (
     AzureOptions,
@@ -22,7 +21,7 @@ from refscan.uri import Location, parse, parse_ref, scheme_of
 if TYPE_CHECKING:
     from refscan.sources.source import Source
 
-__all__ = ["has_source", "locate", "locate_ref", "open_source", "scheme_hint"]
+__all__ = ["check_options", "has_source", "locate", "locate_ref", "open_source", "scheme_hint"]
 
 _SCHEMES = frozenset(["s3", "gs", "file", "http", "https", "memory", *AZURE_SCHEMES])
 
@@ -53,9 +52,8 @@ def locate(uri: str, options: Iterable[StoreOptions] = ()) -> Location:
 
     Raises:
         InvalidURIError: It cannot be read; the text says why.
-        ValueError: The only options given are for another kind of store.
     """
-    return parse(uri, blob_endpoints=blob_endpoints(chosen(AzureOptions, options)))
+    return parse(uri, blob_endpoints=_endpoints(uri, options))
 
 
 def locate_ref(ref: str, options: Iterable[StoreOptions] = ()) -> Location:
@@ -64,7 +62,23 @@ def locate_ref(ref: str, options: Iterable[StoreOptions] = ()) -> Location:
     Raises:
         InvalidURIError: It cannot be read; the text says why.
     """
-    return parse_ref(ref, blob_endpoints=blob_endpoints(chosen(AzureOptions, options)))
+    return parse_ref(ref, blob_endpoints=_endpoints(ref, options))
+
+
+def _endpoints(uri: str, options: Iterable[StoreOptions]) -> list[str]:
+    """Return the endpoints of Azure where a URI may lie at one: a broken setting for it is none of other stores'."""
+    is_url = scheme_of(uri) in ("http", "https", *AZURE_SCHEMES)
+    return blob_endpoints(chosen(AzureOptions, options)) if is_url else []
+
+
+def check_options(options: object, location: Location) -> None:
+    """Refuse options, if they are those of one store, for a location in another one.
+
+    Raises:
+        ValueError: They are.
+    """
+    if isinstance(options, StoreOptions) and options.store != location.store:
+        raise ValueError(f"{location.uri} is not reached by {type(options).__name__}")
 
 
 def open_source(location: Location, options: Iterable[StoreOptions] = (), *, checksum: bool = True) -> Source:
@@ -104,10 +118,9 @@ def open_source(location: Location, options: Iterable[StoreOptions] = (), *, che
 
             return MemorySource.named(location.container)
         case "fsspec":
-            from refscan.sources.fsspec.registry import reads  # noqa: PLC0415
+            from refscan.sources.fsspec.registry import file_system_class  # noqa: PLC0415
 
-            if reads(location.scheme):
-                from refscan.sources.fsspec import FsspecSource  # noqa: PLC0415
+            file_system_class(location.scheme, location.uri)  # says what to install, if it must
+            from refscan.sources.fsspec import FsspecSource  # noqa: PLC0415
 
-                return FsspecSource(location.base, chosen(FsspecOptions, options), userinfo=location.userinfo)
-            raise UnsupportedSchemeError(f"{location.uri}: no source reads {location.scheme}://", uri=location.uri)
+            return FsspecSource(location.base, chosen(FsspecOptions, options), userinfo=location.userinfo)

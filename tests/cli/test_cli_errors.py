@@ -172,3 +172,10 @@ def test_the_console_script_is_the_same_command(environment):
         [script, "--version"], check=True, capture_output=True, text=True, env=environment, timeout=60
     )
     assert done.stdout.startswith("refscan ")
+
+
+def test_a_uri_with_a_typing_error_shows_no_secret(refscan):
+    result = refscan("artifact", "put", "--name", "p/n", "--type", "t", "https:/me:q7SECRETq7@host/x?sig=q7SECRETq7")
+    assert result.code == 1
+    assert "https:/host/x: no such file or directory, and no URI" in result.error
+    assert "q7SECRETq7" not in result.error

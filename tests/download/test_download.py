@@ -370,3 +370,27 @@ async def test_a_stored_file_that_was_lost_is_an_error(tmp_path):
     for allowed in (False, True):
         with pytest.raises(ObjectNotFoundError):
             await version.download(tmp_path / "lost", allow_missing_references=allowed)
+
+
+async def test_few_containers_are_open_at_once(memory, log, tmp_path, files_below, monkeypatch):
+    buckets = [memory({"f": f"{number}".encode()}) for number in range(100)]
+    version = await log(*((f"{bucket.base}f", f"f{number}") for number, bucket in enumerate(buckets)))
+    now, most = 0, 0
+
+    async def entered(source):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        return source
+
+    async def left(_, *__):
+        nonlocal now
+        now -= 1
+
+    monkeypatch.setattr(refscan.MemorySource, "__aenter__", entered)
+    monkeypatch.setattr(refscan.MemorySource, "__aexit__", left)
+    root = await version.download(tmp_path / "root")
+    assert files_below(root) == {f"f{number}": f"{number}".encode() for number in range(100)}
+    assert now == 0
+    assert 0 < most <= 64
+    assert (await version.verify()).ok

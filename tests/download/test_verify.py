@@ -6,7 +6,7 @@ import pytest
 from servers.http import Resource
 
 import refscan
-from refscan import Artifact, MemorySource
+from refscan import AccessDeniedError, Artifact, DigestMismatchError, MemorySource
 
 
 def problems(verification):
@@ -55,6 +55,41 @@ async def test_what_was_superseded_is_there_while_its_version_is(memory, log):
     verification = await version.verify()
     assert (verification.ok, verification.checked, problems(verification)) == (True, 100, {})
     assert bucket.requests == 1 + 11, "one page, and one request for each that differs"
+
+
+async def test_what_may_not_be_read_is_one_error(web_server, log):
+    web_server.resources["/a"] = Resource(b"a", e_tag='"a"')
+    version = await log(f"{web_server.base}a")
+    web_server.resources["/a"].status = 403
+    with pytest.raises(AccessDeniedError, match="/a: access denied"):
+        await version.verify()
+
+
+class TestServersWithoutETags:
+    """Nothing but size and time tells of new content there, as with Python's own server."""
+
+    LATER = "Thu, 22 Oct 2015 07:28:00 GMT"
+
+    @pytest.fixture
+    async def version(self, web_server, log):
+        index = b"<title>Index of /d/</title><pre><a href='a'>a</a><a href='b'>b</a><a href='c'>c</a></pre></html>"
+        web_server.resources["/d/"] = Resource(index, headers={"Content-Type": "text/html"})
+        for name in "abc":
+            web_server.resources[f"/d/{name}"] = Resource(name.encode())
+        return await log((f"{web_server.base}d/", "folder"), (f"{web_server.base}d/a", "one"))
+
+    async def test_another_size_or_time_is_a_change(self, version, web_server):
+        assert (await version.verify()).ok
+        web_server.resources["/d/a"] = Resource(b"A", modified=self.LATER)
+        web_server.resources["/d/b"] = Resource(b"longer")
+        assert problems(await version.verify()) == {"folder/a": "changed", "folder/b": "changed", "one": "changed"}
+
+    async def test_another_time_is_no_wrong_file(self, version, web_server, tmp_path):
+        web_server.resources["/d/a"] = Resource(b"A", modified=self.LATER)
+        with pytest.raises(DigestMismatchError, match=r"/d/a was overwritten: it was written at 2015-10-22"):
+            await version.download(tmp_path / "root")
+        web_server.resources["/d/a"] = Resource(b"a", modified=None)
+        assert (await version.download(tmp_path / "root") / "one").read_bytes() == b"a"
 
 
 async def test_what_is_new_is_no_problem(memory, tree, log):

@@ -1,10 +1,13 @@
 """``add_references``: many single objects by their own URIs, all or none."""
 
+import gc
 import random
+from types import SimpleNamespace
 
 import anyio
 import pytest
 from servers.http import Resource
+from servers.scripted import Answer, ScriptedServer
 
 import refscan
 from refscan import (
@@ -16,6 +19,7 @@ from refscan import (
     PathConflictError,
     UnsupportedSchemeError,
 )
+from refscan.sources.http import HTTPSource
 
 
 def entries(artifact):
@@ -78,6 +82,48 @@ async def test_the_requests_to_one_host_are_bounded(artifact, web_server):
     assert len(entries(artifact)) == 300
 
 
+@pytest.fixture
+def open_at_once(monkeypatch):
+    """Count the sources that are open at the same time."""
+    counts = SimpleNamespace(now=0, most=0)
+    enter, leave = HTTPSource.__aenter__, HTTPSource.__aexit__
+
+    async def entered(source):
+        counts.now += 1
+        counts.most = max(counts.most, counts.now)
+        return await enter(source)
+
+    async def left(source, *exc_info):
+        counts.now -= 1
+        return await leave(source, *exc_info)
+
+    monkeypatch.setattr(HTTPSource, "__aenter__", entered)
+    monkeypatch.setattr(HTTPSource, "__aexit__", left)
+    return counts
+
+
+async def test_few_hosts_are_open_at_once(artifact, open_at_once):
+    answer = Answer(b"x", headers={"ETag": '"e"'})
+    async with ScriptedServer(lambda _: answer) as server:
+        port = server.url.rpartition(":")[2]
+        # Logins make places of one host: each has a session of its own.
+        uris = [(f"http://user{number}:p@127.0.0.1:{port}/f", f"f{number:03}") for number in range(300)]
+        assert await artifact.add_references(uris * 2) == 300
+    assert list(entries(artifact)) == [f"f{number:03}" for number in range(300)]
+    assert open_at_once.now == 0
+    assert open_at_once.most <= 66
+
+
+async def test_none_stays_open_after_an_error(artifact, recwarn):
+    async with ScriptedServer(lambda _: Answer(status=404)) as server:
+        port = server.url.rpartition(":")[2]
+        uris = [(f"http://user{number}:p@127.0.0.1:{port}/f", f"f{number:03}") for number in range(300)]
+        with pytest.raises(ObjectNotFoundError):
+            await artifact.add_references(uris)
+    gc.collect()
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize(
     ("uris", "error", "text"),
     [
@@ -89,6 +135,9 @@ async def test_the_requests_to_one_host_are_bounded(artifact, web_server):
         (["memory://many/a", ("memory://many/b", "a")], PathConflictError, "memory://many/a and memory://many/b"),
         (["memory://many/a", "weird://host/x"], UnsupportedSchemeError, "weird://"),
         ("memory://many/a", InvalidURIError, "add_reference for one"),
+        (["memory://many/a", 5], InvalidURIError, "pairs of a URI and a path; not int"),
+        ([("memory://many/a", "b", "c")], InvalidURIError, "pairs of a URI and a path; not tuple"),
+        ([("memory://many/a", "\udc80")], InvalidPathError, "not UTF-8"),
     ],
 )
 async def test_one_wrong_uri_adds_nothing(artifact, uris, error, text):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scan_adversaries import key_sets
 
 from refscan.errors import ListingOrderError
-from refscan.scan.sorter import Sorter
+from refscan.scan.sorter import _BATCH_ROWS, Sorter
 from refscan.sources.source import PAGE_SCHEMA, page_rows
 
 limits = st.sampled_from([0, 2_000, 1 << 20])
@@ -52,3 +52,19 @@ def test_nothing_is_left_behind(monkeypatch, tmp_path):
     sorter.close()
     assert list(tmp_path.iterdir()) == []
     sorter.close()
+
+
+def test_a_key_that_ends_one_batch_and_begins_the_next_is_an_error():
+    sorter = Sorter("memory://b/")
+    fill(sorter, [f"{number:05}" for number in range(2 * _BATCH_ROWS)] + [f"{_BATCH_ROWS - 1:05}"], [])
+    with pytest.raises(ListingOrderError, match="twice"):
+        list(sorter.batches())
+
+
+def test_many_small_pages_take_no_more_than_their_rows():
+    sorter = Sorter("memory://b/")
+    for number in range(5_000):
+        sorter.add(page_rows(key=[f"{number * 7 % 5_000:05}"]))
+    assert len(sorter._held) < 2_000
+    keys = [key for batch in sorter.batches() for key in batch.column("key").to_pylist()]
+    assert keys == [f"{number:05}" for number in range(5_000)]

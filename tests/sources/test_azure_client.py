@@ -1,5 +1,7 @@
 """The SDK's client as refscan sets it up: who parses, how much is asked for, how often, and of whom."""
 
+import socket
+
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError
@@ -8,7 +10,7 @@ from servers.azure import ACCOUNT, KEY
 from servers.azure_service import BlobService, Version, error
 from servers.scripted import Answer, ScriptedServer, Stall
 
-from refscan.errors import DigestMismatchError, ObjectNotFoundError, StoreError
+from refscan.errors import DigestMismatchError, ListingOrderError, ObjectNotFoundError, StoreError
 from refscan.sources.azure import AzureSource
 from refscan.sources.azure.client import Kept, open_client
 from refscan.sources.azure.credentials import Credential
@@ -159,6 +161,23 @@ class TestRequests:
             async with AzureSource("http://account.test/account/container/", FLAT) as source:
                 assert (await source.list_page("")).rows.num_rows == 1
             assert proxy.requests[0].target.startswith("http://account.test/account/container?")
+
+    async def test_a_marker_that_leads_to_itself_is_an_error(self):
+        body = b'<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs /><NextMarker>m</NextMarker>'
+        answer = Answer(body + b"</EnumerationResults>", headers={"Content-Type": "application/xml"})
+        async with ScriptedServer(lambda _: answer) as server, source_of(server) as source:
+            for asking in (source.list_page(""), source.probe("", after="")):
+                with pytest.raises(ListingOrderError, match="/account/container/: the listing stands still"):
+                    await asking
+
+    async def test_a_proxy_that_is_not_there(self, azure_env):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            azure_env.setenv("HTTP_PROXY", f"http://me:q7SECRETq7@127.0.0.1:{unused.getsockname()[1]}")
+            async with AzureSource("http://account.test/account/container/", FLAT) as source:
+                with pytest.raises(StoreError, match="proxy cannot be reached; check HTTPS_PROXY") as caught:
+                    await source.list_page("")
+        assert "q7SECRETq7" not in str(caught.value)
 
     async def test_a_download_is_read_as_it_comes(self):
         size = 64 << 20

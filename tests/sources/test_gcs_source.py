@@ -8,7 +8,15 @@ import pytest
 from conformance.suite import read
 from servers.scripted import Answer, ScriptedServer, Stall
 
-from refscan import AccessDeniedError, DigestMismatchError, GCSOptions, ObjectNotFoundError, StoreError, scan
+from refscan import (
+    AccessDeniedError,
+    DigestMismatchError,
+    GCSOptions,
+    ListingOrderError,
+    ObjectNotFoundError,
+    StoreError,
+    scan,
+)
 from refscan.sources.gcs import GCSSource
 
 SECRET = "q7SECRETq7"
@@ -68,6 +76,20 @@ class TestListings:
             page = await source.list_page("")
         assert page.rows.column("key").to_pylist() == ["a", "b"]
         assert (page.next_after, page.token) == ("b", "3")
+
+    async def test_a_token_that_leads_to_itself_is_an_error(self, scripted):
+        await scripted(lambda _: listing(token="1"))
+        async with GCSSource("bucket") as source:
+            for asking in (source.list_page(""), source.probe("", after="")):
+                with pytest.raises(ListingOrderError, match="gs://bucket/: the listing stands still"):
+                    await asking
+
+    async def test_a_page_of_nothing_but_the_bound_is_passed_over(self, scripted):
+        pages = {None: listing("a", token="1"), "1": listing("b", token="2")}
+        await scripted(lambda request: pages[request.query.get("pageToken")])
+        async with GCSSource("bucket") as source:
+            page = await source.list_page("", after="a")
+        assert (page.rows.column("key").to_pylist(), page.next_after, page.token) == (["b"], "b", "2")
 
     async def test_the_bound_itself_is_left_out(self, scripted):
         await scripted(lambda _: listing("a", "b"))
@@ -133,6 +155,13 @@ class TestBytes:
         async with GCSSource("bucket") as source:
             assert await read(source, "a") == b"content" * 999
 
+    async def test_a_compression_that_is_broken_is_an_error(self, scripted):
+        headers = {"Content-Encoding": "gzip", "X-Goog-Stored-Content-Encoding": "identity"}
+        await scripted(lambda _: Answer(b"no gzip", headers=headers))
+        async with GCSSource("bucket") as source:
+            with pytest.raises(StoreError, match="gs://bucket/a: the answer cannot be unpacked"):
+                await read(source, "a")
+
     async def test_another_generation_than_asked_for_is_refused(self, scripted):
         await scripted(lambda _: Answer(b"x", headers={"X-Goog-Generation": "8"}))
         async with GCSSource("bucket") as source:
@@ -191,6 +220,30 @@ class TestErrors:
         async with GCSSource("bucket") as source:
             with pytest.raises(ObjectNotFoundError, match="no such bucket"):
                 await source.stat(["a"])
+
+    async def test_a_missing_object_whose_bucket_has_the_word_in_its_name(self, scripted):
+        """The message of https://cloud.google.com/storage/docs/json_api/v1/objects/get names both."""
+        await scripted(lambda _: error(404, "No such object: my-bucket/bucket"))
+        async with GCSSource("my-bucket") as source:
+            assert (await source.stat(["bucket"])).skipped == {"vanished": 1}
+            with pytest.raises(ObjectNotFoundError, match="no such object or generation"):
+                await read(source, "bucket")
+
+    async def test_a_folder_of_a_bucket_that_is_called_bucket(self, scripted):
+        missing = error(404, "No such object: my-bucket/folder")
+        await scripted(lambda request: missing if "/o/" in request.target else listing("folder/a"))
+        async with scan("gs://my-bucket/folder") as batches:
+            assert [key async for batch in batches for key in batch.column("key").to_pylist()] == ["folder/a"]
+
+    async def test_a_proxy_that_is_not_there(self, gcs_env):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            gcs_env.setenv("https_proxy", f"http://me:{SECRET}@127.0.0.1:{unused.getsockname()[1]}")
+            options = GCSOptions(endpoint_url="https://storage.invalid", anonymous=True)
+            async with GCSSource("bucket", options) as source:
+                with pytest.raises(StoreError, match="proxy cannot be reached; check HTTPS_PROXY") as caught:
+                    await source.list_page("")
+        assert SECRET not in str(caught.value)
 
     async def test_nobody_listens(self, gcs_env):
         with socket.socket() as unused:
@@ -272,6 +325,13 @@ class TestCredentials:
             async with GCSSource("bucket"):
                 pytest.fail("it must not open")
         assert str(caught.value).startswith("gs://bucket/: no usable credentials")
+
+    async def test_an_emulators_name_makes_no_other_endpoint_anonymous(self, gcs_env, tmp_path):
+        gcs_env.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+        gcs_env.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+        with pytest.raises(AccessDeniedError, match=r"missing.json cannot be read"):
+            async with GCSSource("bucket", GCSOptions(endpoint_url="https://127.0.0.1:1")):
+                pytest.fail("it must not open")
 
     async def test_credentials_that_are_refused(self, scripted, login):
         server = await scripted(lambda _: Answer(b'{"error": "invalid_grant"}', 400))

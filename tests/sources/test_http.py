@@ -314,7 +314,7 @@ class TestErrors:
     async def test_a_server_that_speaks_no_http(self):
         greeting = Raw(b"220 mail.example.com ESMTP\r\n")
         async with ScriptedServer(lambda _: greeting) as server, HTTPSource(server.url + "/") as source:
-            with pytest.raises(StoreError, match="cannot be reached"):
+            with pytest.raises(StoreError, match="not HTTP that can be read; check host and port"):
                 await source.stat(["a"])
 
     @pytest.mark.parametrize(
@@ -329,8 +329,28 @@ class TestErrors:
     async def test_a_negative_length_is_no_length(self):
         answer = Answer(headers={"Content-Length": "-5"})
         async with ScriptedServer(lambda _: answer) as server, HTTPSource(server.url + "/") as source:
-            with pytest.raises(StoreError, match="cannot be reached"):
+            with pytest.raises(StoreError, match="not HTTP that can be read"):
                 await source.stat(["a"])
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Content-Length": "9223372036854775808"},
+            {"Content-Length": "1", "Last-Modified": "Wed, 21 Oct 2015 07:28:00 +99999999999999"},
+            {"Content-Length": "1", "Last-Modified": "Wed, 21 Oct 99999999999 07:28:00 GMT"},
+        ],
+    )
+    async def test_numbers_beyond_all_bounds_are_left_out(self, headers):
+        answer = Raw("\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, headers.items()), "", ""]).encode())
+        async with ScriptedServer(lambda _: answer) as server, HTTPSource(server.url + "/") as source:
+            (row,) = (await source.stat(["a"])).rows.to_pylist()
+        assert row["last_modified"] is None
+        assert row["size"] in (None, 1)
+
+    async def test_a_wait_beyond_all_bounds_is_none(self):
+        answers = [Answer(status=503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 +99999999999999"}), Answer()]
+        async with ScriptedServer(lambda _: answers.pop(0)) as server, HTTPSource(server.url + "/") as source:
+            assert (await source.stat(["a"])).rows.num_rows == 1
 
     async def test_it_must_be_entered(self, web_server):
         with pytest.raises(RuntimeError, match="async with"):

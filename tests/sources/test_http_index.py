@@ -12,9 +12,11 @@ from html import escape
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from servers.http import Resource
 from servers.scripted import Answer, ScriptedServer
 from yarl import URL
 
+from refscan import scan
 from refscan.errors import AccessDeniedError, ObjectNotFoundError, StoreError
 from refscan.sources.http import HTTPSource
 from refscan.sources.http.entries import Entries
@@ -550,6 +552,13 @@ class TestRedirects:
             with pytest.raises(StoreError, match="elsewhere") as caught:
                 await self.list_through(other.url + "/data/")
             assert other.url + "/data/" in str(caught.value)
+
+    async def test_a_name_that_leads_to_a_page_says_so(self, web_server):
+        web_server.resources["/docs"] = Resource(status=301, location="/docs/")
+        web_server.resources["/docs/"] = Resource(b"<title>Home</title>", headers=HTML)
+        with pytest.raises(ObjectNotFoundError, match=r"/docs/, which is no index of files; give that URL and name="):
+            async with scan(web_server.base + "docs"):
+                pytest.fail("it must not open")
 
     async def test_another_way_to_write_the_folder_is_no_other_folder(self):
         page = await self.list_through("/m%79%20dir/", "my dir/")

@@ -35,6 +35,14 @@ def test_no_connection_at_all_is_refused(kind):
         kind(connections=0)
 
 
+@pytest.mark.parametrize("kind", [AzureOptions, GCSOptions, S3Options])
+@pytest.mark.parametrize("url", [f"https://host/?sv=1&sig={SECRET}", f"https://me:{SECRET}@host/path"])
+def test_an_endpoint_with_a_secret_is_refused(kind, url):
+    with pytest.raises(ValueError, match="neither a login nor a signature") as caught:
+        kind(endpoint_url=url)
+    assert SECRET not in str(caught.value)
+
+
 def test_one_several_or_none():
     one, other = S3Options(region="a"), GCSOptions()
     assert as_options(None) == ()

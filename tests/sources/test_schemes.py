@@ -3,12 +3,13 @@ import sys
 
 import pytest
 
+from refscan import GCSOptions, scan
 from refscan.errors import InvalidURIError, UnsupportedSchemeError
 from refscan.sources.http import HTTPSource
 from refscan.sources.local import LocalSource
 from refscan.sources.memory import MemorySource
 from refscan.sources.s3 import S3Source
-from refscan.sources.schemes import has_source, open_source
+from refscan.sources.schemes import has_source, locate, locate_ref, open_source
 from refscan.uri import parse
 
 
@@ -43,6 +44,27 @@ def test_an_unknown_scheme_has_none():
     assert isinstance(caught.value, ValueError)
 
 
+def test_what_reads_a_scheme_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec.registry", None)
+    with pytest.raises(UnsupportedSchemeError, match=r"no source reads sftp://; install refscan\[fsspec\]"):
+        open_source(parse("sftp://host/x"))
+
+
+@pytest.mark.parametrize("uri", ["s3://b/x", "gs://b/x", "file:///x"])
+def test_a_broken_setting_of_azures_is_none_of_other_stores(monkeypatch, uri):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "broken")
+    assert locate(uri).uri == locate_ref(uri).uri == uri
+    with pytest.raises(InvalidURIError, match="connection string"):
+        locate("az://container/x")
+
+
+def test_secrets_of_an_endpoint_are_no_part_of_a_location(monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", "https://me:q7SECRETq7@host.example/?sv=1&sig=q7SECRETq7")
+    location = locate("az://container/x")
+    assert location.uri == "https://host.example/container/x"
+    assert "q7SECRETq7" not in repr(location)
+
+
 def test_a_path_has_none():
     with pytest.raises(InvalidURIError, match="file://"):
         has_source("data/train")
@@ -61,3 +83,9 @@ def test_an_sdk_is_imported_with_its_scheme(uri, heavy):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[] []\n", "")
+
+
+async def test_options_of_another_store_are_refused():
+    with pytest.raises(ValueError, match="memory://schemes/ is not reached by GCSOptions"):
+        scan("memory://schemes/", options=GCSOptions())
+    scan("memory://schemes/", options=[GCSOptions()])

@@ -167,6 +167,8 @@ def _of_connection(error: BaseException, uri: str) -> StoreError:
         return StoreError(f"{uri}: no answer in time; check the account's name and the network, or try again", uri=uri)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return StoreError(f"{uri}: there is no such host; check the account's name and the network", uri=uri)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return StoreError(f"{uri}: its proxy cannot be reached; check HTTPS_PROXY and HTTP_PROXY", uri=uri)
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return StoreError(f"{uri}: the answer broke off ({type(error).__name__}); try again", uri=uri)
     if isinstance(error, aiohttp.ClientConnectorError):

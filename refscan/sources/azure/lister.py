@@ -252,4 +252,6 @@ class Lister:
         page = parse_page(kept.body, kept.headers.get("Content-Type", ""))
         if page.marker is None:
             return page
+        if page.marker == marker:
+            raise ListingOrderError("the listing stands still: its marker leads to itself")
         return replace(page, marker=_BEGAN.join((page.marker, "pinned" if versions else "", start_from or "")))

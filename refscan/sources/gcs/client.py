@@ -152,12 +152,12 @@ class _RawResponse(aiohttp.ClientResponse):
 async def open_client(options: GCSOptions, environment: Mapping[str, str] = os.environ) -> AsyncIterator[GCSClient]:
     """Open a client, with the credentials that ``options``, or Google's application default credentials, give.
 
-    ``STORAGE_EMULATOR_HOST`` names an emulator, to which no credentials are sent.
+    ``STORAGE_EMULATOR_HOST`` names an emulator, to which none are sent but those of ``service_account_file``.
 
     Raises:
         AccessDeniedError: There are no credentials.
     """
-    emulator = environment.get("STORAGE_EMULATOR_HOST", "")
+    emulator = "" if options.endpoint_url else environment.get("STORAGE_EMULATOR_HOST", "")
     root = (options.endpoint_url or emulator or _ENDPOINT).rstrip("/")
     root = root if "://" in root else f"http://{root}"
     explicit = options.service_account_file is not None

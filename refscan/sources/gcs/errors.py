@@ -18,11 +18,13 @@ _MESSAGE_LENGTH = 300
 
 def is_missing_object(error: aiohttp.ClientResponseError) -> bool:
     """Tell whether the object or its version does not exist, in a bucket that does."""
-    return error.status == 404 and "bucket" not in _said(error).lower()  # noqa: PLR2004  HTTP Not Found
+    return error.status == 404 and not _is_of_bucket(_said(error))  # noqa: PLR2004  HTTP Not Found
 
 
 @contextmanager
-def translated(uri: str, permission: str, *, what: str = "bucket") -> Iterator[None]:
+def translated(  # noqa: C901  one line for each kind
+    uri: str, permission: str, *, what: str = "bucket"
+) -> Iterator[None]:
     """Raise refscan's errors in place of the SDK's.
 
     Args:
@@ -50,6 +52,8 @@ def translated(uri: str, permission: str, *, what: str = "bucket") -> Iterator[N
         raise StoreError(
             f"{uri}: no answer in time; check STORAGE_EMULATOR_HOST and the network, or try again", uri=uri
         ) from error
+    except aiohttp.ClientProxyConnectionError as error:
+        raise StoreError(f"{uri}: its proxy cannot be reached; check HTTPS_PROXY and HTTP_PROXY", uri=uri) from error
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
         raise StoreError(
             f"{uri}: cannot be reached ({_host(error)}); check STORAGE_EMULATOR_HOST and the network", uri=uri
@@ -64,7 +68,7 @@ def _translate(error: aiohttp.ClientResponseError, uri: str, permission: str, wh
     status, said = error.status, _said(error)
     match status:
         case 404 | 410:
-            missing = "bucket" if "bucket" in said.lower() else what
+            missing = "bucket" if _is_of_bucket(said) else what
             return ObjectNotFoundError(f"{uri}: no such {missing}; check its name", uri=uri)
         case 401 if "anonymous" in said.lower():
             return AccessDeniedError(
@@ -92,6 +96,11 @@ def _translate(error: aiohttp.ClientResponseError, uri: str, permission: str, wh
             return DigestMismatchError(f"{uri} was overwritten: it is not what was recorded any more", uri=uri)
         case _:
             return StoreError(f"{uri}: the store answered HTTP {status} ({said})", uri=uri)
+
+
+def _is_of_bucket(said: str) -> bool:
+    """Tell whether it is the bucket that is missing: an object's message names it, and names may hold any word."""
+    return "bucket" in said.lower() and not said.startswith("No such object")
 
 
 def _said(error: aiohttp.ClientResponseError) -> str:

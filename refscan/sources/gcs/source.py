@@ -11,7 +11,7 @@ import aiohttp
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refscan.errors import DigestMismatchError
+from refscan.errors import DigestMismatchError, ListingOrderError, StoreError
 from refscan.sources.gcs.client import GCSClient, open_client
 from refscan.sources.gcs.errors import is_missing_object, translated
 from refscan.sources.gcs.page import LISTING_FIELDS, OBJECT_FIELDS, GCSPage, parse_object, parse_page
@@ -78,10 +78,10 @@ class GCSSource:
         """See ``Source.list_page``."""
         bounds = _bounds(after, until)
         page = await self._list(prefix, bounds, token)
-        while page.rows.num_rows == 0 and page.token is not None:
+        # Pages may be as short as the service likes: empty, or with nothing but the bound itself.
+        while (rows := _behind(page.rows, after)).num_rows == 0 and page.token is not None:
             page = await self._list(prefix, bounds, page.token)
-        last = page.rows.column("key")[-1].as_py() if page.rows.num_rows else None
-        rows = _behind(page.rows, after)
+        last = rows.column("key")[-1].as_py() if rows.num_rows else None
         return Page(rows, last if page.token else None, page.token)
 
     async def _list(
@@ -100,7 +100,10 @@ class GCSSource:
         if token:
             params["pageToken"] = token
         with translated(self.base + prefix, _LIST):
-            return parse_page(await self._open_client.list_objects(self._bucket, params))
+            page = parse_page(await self._open_client.list_objects(self._bucket, params))
+            if token and page.token == token:
+                raise ListingOrderError("the listing stands still: its token leads to itself")
+            return page
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``."""
@@ -199,7 +202,10 @@ async def _as_stored(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     stored = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") == "gzip"
     unzip = zlib.decompressobj(wbits=31) if on_the_way and not stored else None
     async for chunk in response.content.iter_chunked(_CHUNK):
-        yield chunk if unzip is None else unzip.decompress(chunk)
+        try:
+            yield chunk if unzip is None else unzip.decompress(chunk)
+        except zlib.error:
+            raise StoreError("the answer cannot be unpacked; try again") from None
 
 
 def _whole_size(response: aiohttp.ClientResponse, *, partial: bool) -> int | None:

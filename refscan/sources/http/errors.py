@@ -72,7 +72,7 @@ class translated:  # noqa: N801  reads as a verb where it is used
             raise translation from None
 
 
-def _translation(error: BaseException, uri: str) -> RefscanError | None:  # noqa: C901  one line for each kind
+def _translation(error: BaseException, uri: str) -> RefscanError | None:  # noqa: C901, PLR0912  one line for each kind
     match error:
         case BusyError():
             return _busy(error, uri)
@@ -97,6 +97,8 @@ def _translation(error: BaseException, uri: str) -> RefscanError | None:  # noqa
             return StoreError(f"{uri}: the answer broke off; try again", uri=uri)
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             return StoreError(f"{uri}: the server closed the connection; try again", uri=uri)
+        case aiohttp.ClientResponseError():
+            return StoreError(f"{uri}: the answer is not HTTP that can be read; check host and port", uri=uri)
         case aiohttp.ClientError():
             return StoreError(f"{uri}: cannot be reached: {_reason(error)}; check host and port", uri=uri)
         case _:

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from refscan.sources.source import PAGE_SCHEMA
 
-__all__ = ["facts_row", "size_of", "tag_of", "whole_size_of"]
+__all__ = ["facts_row", "size_of", "tag_of", "time_of", "whole_size_of"]
 
 _NAMES = PAGE_SCHEMA.names
 _TEXT, _SIZE, _TIME = (PAGE_SCHEMA.field(name).type for name in ("key", "size", "last_modified"))
 # No server tells these; a row is made for each URL, so they are made once.
 _NO_TEXT = pa.nulls(1, _TEXT)
+# More digits than these are no size that a manifest can hold.
+_MOST_DIGITS = 18
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -25,7 +27,7 @@ def facts_row(key: str, headers: Mapping[str, str]) -> pa.RecordBatch:
         "key": pa.array([key], _TEXT),
         "size": pa.array([size_of(headers)], _SIZE),
         "e_tag": pa.array([tag_of(headers)], _TEXT),
-        "last_modified": pa.array([_time(headers.get("Last-Modified"))], _TIME),
+        "last_modified": pa.array([time_of(headers)], _TIME),
     }
     return pa.RecordBatch.from_arrays([columns.get(name, _NO_TEXT) for name in _NAMES], schema=PAGE_SCHEMA)
 
@@ -45,17 +47,21 @@ def size_of(headers: Mapping[str, str]) -> int | None:
     """Return ``Content-Length`` in bytes, unless it counts other bytes than the resource's own."""
     if headers.get("Content-Encoding", "identity") != "identity":
         return None
-    length = headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    return _number(headers.get("Content-Length", ""))
 
 
 def whole_size_of(headers: Mapping[str, str]) -> int | None:
     """Return the size in bytes of what a partial answer is a part of."""
-    whole = headers.get("Content-Range", "").rpartition("/")[2]
-    return int(whole) if whole.isdecimal() else None
+    return _number(headers.get("Content-Range", "").rpartition("/")[2])
 
 
-def _time(text: str | None) -> datetime | None:
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
+def time_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return ``Last-Modified``."""
+    text = headers.get("Last-Modified")
     if not text:
         return None
     try:
@@ -65,9 +71,10 @@ def _time(text: str | None) -> datetime | None:
             hour, minute, second = clock.split(":")
             number = _MONTHS.index(month) + 1
             return datetime(int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
-        return parsedate_to_datetime(text)
-    except ValueError:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -65,13 +65,14 @@ class Session:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        # First: a session that is made before this is cancelled would be left open.
+        self._netrc = await asyncio.to_thread(read_netrc)
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0),
             headers={"Accept-Encoding": "identity", "User-Agent": "refscan"},
             timeout=_TIMEOUT,
         )
-        self._netrc = await asyncio.to_thread(read_netrc)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

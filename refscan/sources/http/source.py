@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from refscan.errors import DigestMismatchError, ObjectNotFoundError
 from refscan.redact import redact
 from refscan.sources.http.errors import MISSING, SUCCESS, raise_for_status, translated
-from refscan.sources.http.facts import facts_row, size_of, tag_of, whole_size_of
+from refscan.sources.http.facts import facts_row, size_of, tag_of, time_of, whole_size_of
 from refscan.sources.http.folder import read_folder
 from refscan.sources.http.session import Session
 from refscan.sources.options import HTTPOptions
@@ -171,7 +171,8 @@ class HTTPSource:
             async with response:
                 partial = ranged and response.status == 206  # noqa: PLR2004  Partial Content
                 size = whole_size_of(response.headers) if partial else size_of(response.headers)
-                yield Body(self._chunks(key, response, whole), size, tag_of(response.headers), None, partial)
+                chunks, found = self._chunks(key, response, whole), tag_of(response.headers)
+                yield Body(chunks, size, found, None, partial, time_of(response.headers))
 
     async def _chunks(self, key: str, response: aiohttp.ClientResponse, whole: bytes | None) -> AsyncIterator[bytes]:
         if whole is not None:
