@@ -16,6 +16,7 @@ __all__ = ["BUSY", "BusyError", "raise_if_busy", "retry_after", "retrying"]
 BUSY = frozenset([408, 429, 500, 502, 503, 504])
 """HTTP statuses of a store that may answer the same request otherwise a little later."""
 
+_THROTTLED = (429, 503)
 _ATTEMPTS = 6
 # An endpoint that cannot be reached is told within ten seconds, though a connection may take three to fail.
 _CONNECTION_ATTEMPTS = 2
@@ -61,10 +62,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
+async def retrying(attempt: Callable[[], Awaitable[T]], *, on_busy: Callable[[], None] | None = None) -> T:
     """Return what ``attempt`` returns, which is called again while the store is busy or the connection breaks.
 
-    The waits double, with jitter; ``Retry-After`` is obeyed up to two minutes.
+    The waits double, with jitter; ``Retry-After`` is obeyed up to two minutes. ``on_busy`` is called for each answer
+    of a store that wants fewer requests.
 
     Raises:
         BusyError: It was busy each time, or asks for more than two minutes.
@@ -78,6 +80,8 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await attempt()
         except BusyError as busy:
+            if on_busy is not None and busy.status in _THROTTLED:
+                on_busy()
             delay = backoff if busy.delay is None else busy.delay
             if number >= _ATTEMPTS or delay > _LONGEST_RETRY_AFTER:
                 raise

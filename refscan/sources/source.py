@@ -12,7 +12,10 @@ import pyarrow as pa
 
 from refscan.errors import ObjectNotFoundError
 
-__all__ = ["PAGE_SCHEMA", "Body", "Capabilities", "NoIndexError", "Page", "Source", "page_rows"]
+__all__ = ["MOST_LISTINGS", "PAGE_SCHEMA", "Body", "Capabilities", "NoIndexError", "Page", "Source", "page_rows"]
+
+MOST_LISTINGS = 64
+"""Pages that are asked for at once, at most."""
 
 PAGE_SCHEMA = pa.schema(
     [

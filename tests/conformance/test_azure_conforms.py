@@ -75,7 +75,7 @@ class TestContainer(SourceConformance):
 
     async def test_it_says_so(self, source):
         """The emulator cannot begin behind a key; that shows with the first page that is not the last."""
-        assert source.capabilities == Capabilities(pinned=True)
+        assert source.capabilities == Capabilities(pinned=True, list_concurrency=64)
 
     @pytest.mark.usefixtures("tree")
     async def test_it_says_what_it_found_out(self, store):

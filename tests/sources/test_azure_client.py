@@ -24,7 +24,7 @@ SIGNED = Credential("key", AzureNamedKeyCredential(ACCOUNT, KEY))
 async def client(container):
     place = container()
     place.put("a/b", b"content")
-    async with open_client(place.uri, SIGNED, connections=4, count=lambda: None) as client:
+    async with open_client(place.uri, SIGNED, connections=4, count=lambda: None, count_busy=lambda: None) as client:
         yield client
 
 

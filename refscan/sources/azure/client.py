@@ -49,7 +49,7 @@ class Kept:
 
 @asynccontextmanager
 async def open_client(
-    base: str, credential: Credential, *, connections: int, count: Callable[[], None]
+    base: str, credential: Credential, *, connections: int, count: Callable[[], None], count_busy: Callable[[], None]
 ) -> AsyncIterator[ContainerClient]:
     """Return a client of one container.
 
@@ -61,6 +61,7 @@ async def open_client(
         credential: Signs the requests.
         connections: Connections at once.
         count: Called for each request.
+        count_busy: Called for each answer that asks to slow down.
     """
     connector = aiohttp.TCPConnector(limit=connections)
     async with (
@@ -73,7 +74,7 @@ async def open_client(
             timeout=_TIMEOUT,
         ) as session,
     ):
-        keeping: Any = _KeepingSession(session, proxy_for(base), count)
+        keeping: Any = _KeepingSession(session, proxy_for(base), count, count_busy)
         client = ContainerClient.from_container_url(
             base.rstrip("/"),
             credential=opened,
@@ -91,10 +92,17 @@ class _KeepingSession:
 
     auto_decompress = False
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str | None, count: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        proxy: str | None,
+        count: Callable[[], None],
+        count_busy: Callable[[], None],
+    ) -> None:
         self._session = session
         self._proxy = proxy
         self._count = count
+        self._count_busy = count_busy
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,7 +136,7 @@ class _KeepingSession:
                 raise
             return response
 
-        return await retrying(attempt)
+        return await retrying(attempt, on_busy=self._count_busy)
 
 
 class _Substitute:

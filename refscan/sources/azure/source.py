@@ -18,7 +18,7 @@ from refscan.sources.azure.errors import LIST, translated
 from refscan.sources.azure.lister import Lister
 from refscan.sources.azure.listing import AzurePage
 from refscan.sources.options import AzureOptions
-from refscan.sources.source import Body, Capabilities, Page, page_rows
+from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page, page_rows
 from refscan.uri import quote_key
 
 __all__ = ["AzureSource"]
@@ -45,7 +45,7 @@ class AzureSource:
         self, base: str, options: AzureOptions = _DEFAULTS, *, sas: str | None = None, page_size: int = 5_000
     ) -> None:
         self.base = base
-        self.requests = 0
+        self.requests = self._throttled = 0
         self._options = options
         with translated(base, LIST):
             self._credential = choose_credential(base, options, sas)
@@ -65,6 +65,7 @@ class AzureSource:
             ordered=lister is None or lister.ordered,
             ranged=lister is None or lister.ranged,
             pinned=True,
+            list_concurrency=min(MOST_LISTINGS, at_once),
             stat_concurrency=at_once,
         )
 
@@ -77,6 +78,7 @@ class AzureSource:
                         self._credential,
                         connections=self._options.connections,
                         count=self._count,
+                        count_busy=self._count_busy,
                     )
                 )
                 if self._options.hierarchical_namespace is None:
@@ -94,6 +96,7 @@ class AzureSource:
     ) -> Page:
         """See ``Source.list_page``; Azure cannot end a listing at a key, so ``until`` is left to the scan."""
         lister = self._lister
+        before = self._throttled
         if not self.capabilities.ordered:
             return _unordered(await lister.page(prefix, token, folder=self._walked), prefix, complete=lister.pinned)
         if token is not None:
@@ -117,6 +120,7 @@ class AzureSource:
             token=page.marker,
             complete=lister.pinned,
             skipped=_skipped(stubs),
+            throttled=self._throttled > before,
         )
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
@@ -195,6 +199,9 @@ class AzureSource:
 
     def _count(self) -> None:
         self.requests += 1
+
+    def _count_busy(self) -> None:
+        self._throttled += 1
 
 
 async def _has_hierarchical_namespace(client: ContainerClient) -> bool:

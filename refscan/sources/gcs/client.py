@@ -34,10 +34,11 @@ class GCSClient:
 
     Attributes:
         requests: Requests sent so far, repeated ones too.
+        throttled: Answers so far that asked to slow down.
     """
 
     def __init__(self, storage: Storage, token: Token | None, root: str, user_project: str | None) -> None:
-        self.requests = 0
+        self.requests = self.throttled = 0
         self._storage = storage
         self._token = token
         self._objects = f"{root}/storage/v1/b"
@@ -97,10 +98,13 @@ class GCSClient:
         )
 
     async def _send(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        return await _patiently(attempt, self._count)
+        return await _patiently(attempt, on_attempt=self._count, on_busy=self._count_busy)
 
     def _count(self) -> None:
         self.requests += 1
+
+    def _count_busy(self) -> None:
+        self.throttled += 1
 
     async def authorize(self) -> None:
         """Make sure that there is an access token.
@@ -118,12 +122,17 @@ class GCSClient:
             raise _no_credentials(error) from error
 
 
-async def _patiently(attempt: Callable[[], Awaitable[_T]], count: Callable[[], None] | None = None) -> _T:
-    """Do what ``attempt`` does, again while the server is busy; ``count`` is called each time."""
+async def _patiently(
+    attempt: Callable[[], Awaitable[_T]],
+    *,
+    on_attempt: Callable[[], None] | None = None,
+    on_busy: Callable[[], None] | None = None,
+) -> _T:
+    """Do what ``attempt`` does, again while the server is busy."""
 
     async def told() -> _T:
-        if count is not None:
-            count()
+        if on_attempt is not None:
+            on_attempt()
         try:
             return await attempt()
         except aiohttp.ClientResponseError as error:
@@ -131,7 +140,7 @@ async def _patiently(attempt: Callable[[], Awaitable[_T]], count: Callable[[], N
                 raise BusyError(error.status, retry_after(error.headers or {})) from error
             raise
 
-    return await retrying(told)
+    return await retrying(told, on_busy=on_busy)
 
 
 class _Token(Token):

@@ -16,7 +16,7 @@ from refscan.sources.gcs.client import GCSClient, open_client
 from refscan.sources.gcs.errors import is_missing_object, translated
 from refscan.sources.gcs.page import LISTING_FIELDS, OBJECT_FIELDS, GCSPage, parse_object, parse_page
 from refscan.sources.options import GCSOptions
-from refscan.sources.source import Body, Capabilities, Page, page_rows
+from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page, page_rows
 
 __all__ = ["GCSSource"]
 
@@ -44,6 +44,7 @@ class GCSSource:
     def __init__(self, bucket: str, options: GCSOptions = _DEFAULTS, *, page_size: int = 5_000) -> None:
         self.base = f"gs://{bucket}/"
         self._bucket = bucket
+        self._connections = options.connections
         self._page_size = page_size
         self._opening: AbstractAsyncContextManager[GCSClient] = open_client(options)
         self._client: GCSClient | None = None
@@ -56,7 +57,7 @@ class GCSSource:
     @property
     def capabilities(self) -> Capabilities:
         """Ordered, ranged, pinned."""
-        return Capabilities(pinned=True)
+        return Capabilities(pinned=True, list_concurrency=min(MOST_LISTINGS, self._connections))
 
     async def __aenter__(self) -> Self:
         with translated(self.base, _LIST):
@@ -77,12 +78,14 @@ class GCSSource:
     ) -> Page:
         """See ``Source.list_page``."""
         bounds = _bounds(after, until)
+        before = self._open_client.throttled
         page = await self._list(prefix, bounds, token)
         # Pages may be as short as the service likes: empty, or with nothing but the bound itself.
         while (rows := _behind(page.rows, after)).num_rows == 0 and page.token is not None:
             page = await self._list(prefix, bounds, page.token)
         last = rows.column("key")[-1].as_py() if rows.num_rows else None
-        return Page(rows, last if page.token else None, page.token)
+        throttled = self._open_client.throttled > before
+        return Page(rows, last if page.token else None, page.token, throttled=throttled)
 
     async def _list(
         self, prefix: str, bounds: Mapping[str, str], token: str | None, *, count: int | None = None
