@@ -21,7 +21,7 @@ class Found:
     prefix: str = ""
 
 
-async def resolve(source: Source, location: Location) -> Found:  # noqa: C901  one question after another
+async def resolve(source: Source, location: Location) -> Found:
     """Find out what ``location`` is.
 
     ``pre`` is the object of this key if there is one, else the folder ``pre/``; never ``pre2/…``. A key that ends
