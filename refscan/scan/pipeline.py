@@ -234,7 +234,7 @@ class Scan:
             return
         # A few objects, which may be large, are spread; many small ones go in large batches.
         can, rows = self.source.capabilities, page.rows.num_rows
-        batch = can.stat_batch if rows > can.stat_batch else -(-rows // can.stat_concurrency)
+        batch = min(can.stat_batch, -(-rows // can.stat_concurrency))
         for start in range(0, rows, batch):
             await line.put(Listed(page.rows.slice(start, batch), complete=False))
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refscan.errors import StoreError
-from refscan.sources.s3.page import _read_regular, page_of, parse_page
+from refscan.sources.s3.page import page_of, parse_page
+from refscan.sources.s3.quick import read_at_once
 from refscan.sources.source import PAGE_SCHEMA
 
 NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -294,7 +295,7 @@ class TestRegularPages:
         check(_many(DIALECTS[name], versions=versions, deleted=deleted))
 
     def test_they_take_the_fast_way(self, name, versions, deleted):
-        assert _read_regular(_many(DIALECTS[name], versions=versions, deleted=deleted).body) is not None
+        assert read_at_once(_many(DIALECTS[name], versions=versions, deleted=deleted).body) is not None
 
     def test_an_odd_entry_among_them_is_not_lost(self, name, versions, deleted):
         written = _many(DIALECTS[name], versions=versions, deleted=deleted)

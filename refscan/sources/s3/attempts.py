@@ -8,7 +8,7 @@ among all requests, which a store that slows down many of them at once soon uses
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from typing import Any
@@ -18,7 +18,7 @@ from botocore import exceptions as sdk
 
 from refscan.sources.retry import BUSY, retry_after
 
-__all__ = ["ATTEMPTS", "BUSY_CODES", "CONNECT_TIMEOUT", "Attempts"]
+__all__ = ["ATTEMPTS", "BUSY_CODES", "CONNECT_TIMEOUT", "THROTTLED", "Attempts"]
 
 ATTEMPTS = 5
 CONNECT_TIMEOUT = 4.0
@@ -51,16 +51,31 @@ BUSY_CODES = frozenset(
 )
 """Codes of stores that are busy, whatever the status beside them."""
 
+THROTTLED = frozenset([429, 503])
+"""HTTP statuses of a store that wants fewer requests."""
+
+_THROTTLED_CODES = BUSY_CODES - {
+    "Busy",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "RequestTimeoutException",
+}
+
 
 class Attempts:
     """What one client's requests go through: counted, sent again, given up.
+
+    Attributes:
+        throttled: Answers so far of a store that wants fewer requests.
 
     Args:
         sent: Called for each request that goes out, those of the SDK's own accord too.
     """
 
     def __init__(self, sent: Callable[[], None]) -> None:
-        self._count = sent
+        self.throttled = 0
+        self.count = sent
         self._reached = False
         self._began: float | None = None
         self._waiting: set[anyio.CancelScope] = set()
@@ -92,8 +107,13 @@ class Attempts:
         if scope.cancelled_caught:
             raise sdk.ReadTimeoutError(endpoint_url=endpoint)
 
+    async def wait_for_busy(self, headers: Mapping[str, str]) -> None:
+        """Wait before a request is sent again through the SDK, as it was answered that the store is busy."""
+        self.throttled += 1
+        await anyio.sleep(_delay(1, retry_after(headers)) or 0)
+
     def _sent(self, **_: object) -> None:
-        self._count()
+        self.count()
         if self._reached:
             return
         now = anyio.current_time()
@@ -121,7 +141,9 @@ class Attempts:
         status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", http.status_code)
         if status < 300:  # noqa: PLR2004  HTTP: success
             return None
-        if status in BUSY or parsed.get("Error", {}).get("Code") in BUSY_CODES:
+        code = parsed.get("Error", {}).get("Code")
+        self.throttled += status in THROTTLED or code in _THROTTLED_CODES
+        if status in BUSY or code in BUSY_CODES:
             return _delay(attempts, retry_after({"Retry-After": http.headers.get("retry-after", "")}))
         _tell_region(parsed, request_dict)
         return None

@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aioboto3
+from aiobotocore.config import AioConfig
 from botocore import UNSIGNED
-from botocore.config import Config
 
 from refscan.errors import StoreError
 from refscan.sources.options import S3Options
 from refscan.sources.s3.attempts import CONNECT_TIMEOUT, Attempts
+from refscan.sources.s3.direct import Direct
 from refscan.sources.s3.endpoint import address, check_endpoint, given_endpoint
 from refscan.sources.s3.errors import NOT_S3
 
-__all__ = ["BODY", "open_client"]
+__all__ = ["BODY", "is_whole", "open_client"]
 
 BODY = "refscan:body"
 """Where a response holds the raw body of a listing."""
@@ -33,7 +34,12 @@ _FOREIGN = re.compile(
 
 @asynccontextmanager
 async def open_client(
-    options: S3Options, attempts: Attempts, *, zonal: bool = False, environment: Mapping[str, str] = os.environ
+    options: S3Options,
+    attempts: Attempts,
+    direct: Direct | None = None,
+    *,
+    zonal: bool = False,
+    environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Any]:
     """Return a client, to be entered with ``async with``.
 
@@ -45,6 +51,7 @@ async def open_client(
     Args:
         options: How the store is reached.
         attempts: What its requests go through.
+        direct: Sends requests as this client does; opened and closed with it.
         zonal: Directory buckets are asked for, whose region is part of their address.
         environment: The variables to look at.
 
@@ -58,8 +65,10 @@ async def open_client(
     region = options.region or (options.session and options.session.region_name) or environment.get("AWS_REGION")
     if zonal and not (endpoint or region or session.region_name):
         raise StoreError("a directory bucket's region is part of its address; set AWS_REGION")
-    config = Config(
+    direct = direct or Direct(attempts, anonymous=True, payer=None)
+    config = AioConfig(
         connect_timeout=CONNECT_TIMEOUT,
+        http_session_cls=direct.http_session,
         max_pool_connections=options.connections,
         read_timeout=60,
         retries={"mode": "standard", "total_max_attempts": 1},
@@ -78,7 +87,8 @@ async def open_client(
         if options.addressing_style is None:
             events.register("before-endpoint-resolution.s3", address)
         attempts.attach(client)
-        yield client
+        async with direct.opened(client, session.get_credentials):
+            yield client
 
 
 def _keep_body(
@@ -87,8 +97,7 @@ def _keep_body(
     if response_dict["status_code"] != 200:  # noqa: PLR2004  HTTP OK
         return
     body: bytes = response_dict["body"]
-    root = _LISTINGS.get(operation_model.name)
-    if root is not None and _is_whole(body, root):
+    if operation_model.name in _LISTINGS and is_whole(body, operation_model.name):
         customized_response_dict[BODY] = body
         response_dict["body"] = b"<R/>"
     elif _FOREIGN.match(body):
@@ -96,10 +105,16 @@ def _keep_body(
         raise StoreError(NOT_S3)
 
 
-def _is_whole(body: bytes, root: bytes) -> bool:
-    """Tell whether this is a listing from its first tag to its last, whatever prefix its names have."""
+def is_whole(body: bytes, operation: str) -> bool:
+    """Tell whether this is a listing from its first tag to its last, whatever prefix its names have.
+
+    Args:
+        body: The body of an answer.
+        operation: ``ListObjectsV2`` or ``ListObjectVersions``.
+    """
+    root = _LISTINGS[operation]
     found = body.find(root, 0, 512)
     if found < 1:
         return False
     prefix = body[body.rfind(b"<", 0, found) + 1 : found]
-    return (not prefix or prefix.endswith(b":")) and body.rstrip().endswith(b"</" + prefix + root + b">")
+    return (not prefix or prefix.endswith(b":")) and body[-256:].rstrip().endswith(b"</" + prefix + root + b">")

@@ -1,35 +1,28 @@
-"""From the body of a listing to columns.
-
-All entries of a page mostly have the same elements in the same order. One regular expression is therefore made
-from the first entry, and it must match every entry; a page that is not so regular goes to the XML parser.
-"""
+"""From the body of a listing to columns."""
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_plus
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from refscan.errors import StoreError
 from refscan.sources.s3.client import BODY
-from refscan.sources.s3.xml import Listing, is_in_other_encoding, read_listing
+from refscan.sources.s3.listing import Listing
+from refscan.sources.s3.quick import read_at_once
+from refscan.sources.s3.unescape import holds, unquote
+from refscan.sources.s3.xml import read_listing
 from refscan.sources.source import PAGE_SCHEMA, page_rows
 
 __all__ = ["S3Page", "page_of", "parse_page"]
 
-_FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
-_LEAF = re.compile(rb"<([A-Za-z0-9]+)>[^<]*</\1>")
-_TAGS = re.compile(rb"(?:\s*</?[A-Za-z0-9]+ ?/?>)*\s*")
-_ESCAPE = re.compile(r"&([^;&]*);?")
-_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_MARKS = re.compile(rb"<(IsTruncated|EncodingType|NextKeyMarker|NextContinuationToken)>([^<]*)</")
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ def parse_page(body: bytes) -> S3Page:
         StoreError: It is not well-formed, holds a document type, or lacks what every listing has.
     """
     try:
-        listing = _read_regular(body) or read_listing(body)
+        listing = read_at_once(body) or read_listing(body)
         return _to_page(listing)
     except (ValueError, pa.ArrowInvalid) as error:
         raise _unreadable(error) from error
@@ -103,132 +96,63 @@ def _followed(rows: pa.RecordBatch, *, truncated: bool, next_key: str | None, to
     return S3Page(rows, truncated, next_key if truncated else None, token)
 
 
-def _read_regular(body: bytes) -> Listing | None:
-    """Return the listing if all its entries look like the first one, else ``None``."""
-    versions = b"<ListVersionsResult" in body[:512]
-    name, root = (b"Version", b"</ListVersionsResult>") if versions else (b"Contents", b"</ListBucketResult>")
-    begin, end = b"<" + name + b">", b"</" + name + b">"
-    first = body.find(begin)
-    # What was cut off, and what hides text from an expression: comments, sections, document types, instructions.
-    if first < 0 or not body[-64:].rstrip().endswith(root) or b"<!" in body or body.find(b"<?", 5) >= 0:
-        return None
-    if is_in_other_encoding(body):
-        return None
-    last = body.rfind(end) + len(end)
-    names, pattern = _learn(body[first : body.find(end, first) + len(end)])
-    if pattern is None:
-        return None
-    found = pattern.findall(body, first, last)
-    # Each entry has a key; between entries that the expression knows there may be delete markers, but nothing else.
-    keys = body.count(b"</Key", first, last) - body.count(b"</DeleteMarker", first, last)
-    if len(found) != body.count(begin) or len(found) != keys:
-        return None
-    marks: dict[bytes, bytes] = {}
-    for part in (body[:first], body[last:]):
-        marks.update(_MARKS.findall(part))
-    columns: dict[str, Sequence[bytes]] = dict(zip(names, zip(*found, strict=True), strict=True))
-    if "Key" not in columns:
-        return None
-    # No key marker, and perhaps delete markers behind the last version: the parser finds the last key.
-    if marks.get(b"IsTruncated") != b"false" and versions and b"NextKeyMarker" not in marks:
-        return None
-    return Listing(
-        {field: _texts(values) for field, values in columns.items()},
-        {mark.decode(): _texts([value])[0] for mark, value in marks.items()},
-    )
-
-
-def _texts(values: Sequence[bytes]) -> list[str]:
-    """Return the values with their XML escapes undone.
-
-    Control characters are let through, as they are and as references: XML 1.0 has no place for them, yet a store
-    that does not encode its keys sends them.
-    """
-    whole = b"".join(values)
-    if b"&" not in whole:
-        return [value.decode() for value in values]
-    if b"&" not in whole.replace(b"&quot;", b""):  # ETags, nearly always
-        return [value.replace(b"&quot;", b'"').decode() for value in values]
-    return [_ESCAPE.sub(_unescaped, value.decode()) for value in values]
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    name = match[1]
-    if name in _ENTITIES:
-        return _ENTITIES[name]
-    if name.startswith("#x"):
-        return chr(int(f"0{name[1:]}", base=0))
-    if name.startswith("#"):
-        return chr(int(name[1:]))
-    raise ValueError(f"it has the unknown entity {name!r}")
-
-
-@functools.lru_cache(maxsize=64)
-def _compile(pattern: bytes) -> re.Pattern[bytes]:
-    return re.compile(pattern)
-
-
-def _learn(entry: bytes) -> tuple[list[str], re.Pattern[bytes] | None]:
-    """Make the expression that matches entries built like this one, with a group for each field."""
-    names: list[str] = []
-    pattern: list[bytes] = []
-    depth = position = 0
-    for leaf in _LEAF.finditer(entry):
-        tags = _TAGS.fullmatch(entry, position, leaf.start())
-        if tags is None:
-            return [], None
-        pattern.append(_spaced(tags[0]))
-        depth += tags[0].count(b"<") - 2 * tags[0].count(b"</") - tags[0].count(b"/>")
-        tag, position = leaf[1], leaf.end()
-        is_field = depth == 1 and tag.decode() in _FIELDS
-        if is_field:
-            names.append(tag.decode())
-        pattern.append(b"<%b>%b</%b>" % (tag, b"([^<]*)" if is_field else b"[^<]*", tag))
-    tail = _TAGS.fullmatch(entry, position)
-    # `findall` gives tuples only for two groups and more.
-    if tail is None or len(set(names)) != len(names) or len(names) < 2:  # noqa: PLR2004
-        return [], None
-    pattern.append(_spaced(tail[0]))
-    return names, _compile(b"".join(pattern))
-
-
-def _spaced(tags: bytes) -> bytes:
-    """Return an expression for these tags with any white space around them."""
-    return rb"\s*".join([b"", *map(re.escape, re.findall(rb"<[^>]+>", tags)), b""])
-
-
 def _to_page(listing: Listing) -> S3Page:
     columns, marks = listing.columns, listing.marks
-    encoded = marks.get("EncodingType") == "url"
-    keys = columns.get("Key", [])
-    if encoded and any("%" in key or "+" in key for key in keys):
-        keys = [_decode(key) for key in keys]
+    keys = columns.get("Key", pa.array([], pa.string()))
     length = len(keys)
-    next_key = marks.get("NextKeyMarker") or listing.last_key
-    if next_key is None:
-        next_key = keys[-1] if keys else None
-    elif encoded and not (keys and next_key == keys[-1]):  # some stores encode keys, but not the marker
-        next_key = _decode(next_key)
+    if marks.get("EncodingType") == "url":
+        keys = unquote(keys)
+    next_key = _next_key(listing, keys)
     truncated = _has_more(marks, anything=next_key is not None)
 
     def column(field: str) -> pa.Array:
         values = columns.get(field)
-        return pa.nulls(length, pa.string()) if values is None else pa.array(values, pa.string())
+        return pa.nulls(length, pa.string()) if values is None else values
 
-    e_tags = pc.utf8_trim(column("ETag"), '"')
     rows = page_rows(
         key=keys,
-        size=_filled(column("Size")).cast(pa.int64()),
-        e_tag=_filled(e_tags),
-        version_id=_filled(column("VersionId")),
-        last_modified=_times(_filled(column("LastModified"))),
-        storage_class=_filled(column("StorageClass")),
+        size=_sizes(column("Size")),
+        e_tag=_unquoted(column("ETag")),
+        version_id=column("VersionId"),
+        last_modified=_times(column("LastModified")),
+        storage_class=column("StorageClass"),
     )
     if "IsLatest" in columns:
-        latest = pc.not_equal(column("IsLatest"), "false")
-        if not pc.all(latest).as_py():
+        latest = _latest(column("IsLatest"))
+        if pc.all(latest).as_py() is False:
             rows = rows.filter(latest)
     return _followed(rows, truncated=truncated, next_key=next_key, token=marks.get("NextContinuationToken"))
+
+
+def _next_key(listing: Listing, keys: pa.Array) -> str | None:
+    """Return the marker, or the last key of all, delete markers' too."""
+    next_key = listing.marks.get("NextKeyMarker") or listing.last_key
+    if next_key is None or listing.marks.get("EncodingType") != "url":
+        return next_key
+    # Some stores encode keys, but not the marker.
+    if len(keys) and next_key == keys[-1].as_py():
+        return next_key
+    decoded: str = unquote(pa.array([next_key], pa.string()))[0].as_py()
+    return decoded
+
+
+def _sizes(texts: pa.Array) -> pa.Array:
+    # The cast takes more than digits: hexadecimal numbers, signs.
+    if pc.all(pc.ascii_is_decimal(texts)).as_py() is False:
+        raise ValueError("a size is no number")
+    return texts.cast(pa.int64())
+
+
+def _latest(texts: pa.Array) -> pa.Array:
+    """Tell which entries are the latest versions; those that do not say so are."""
+    latest = pc.equal(texts, "true")
+    if pc.all(latest, skip_nulls=False).as_py():
+        return latest
+    truth = pc.fill_null(pc.ascii_lower(texts), "true")
+    latest = pc.equal(truth, "true")
+    if pc.all(pc.or_(latest, pc.equal(truth, "false"))).as_py() is False:
+        raise ValueError("it does not say clearly which versions are the latest")
+    return latest
 
 
 def _has_more(marks: Mapping[str, str], *, anything: bool) -> bool:
@@ -237,16 +161,20 @@ def _has_more(marks: Mapping[str, str], *, anything: bool) -> bool:
     A page that does not say so is taken to go on behind its last key, until there is an empty one.
     """
     if "IsTruncated" in marks:
-        return marks["IsTruncated"].strip().lower() == "true"
+        truth = marks["IsTruncated"].strip().lower()
+        if truth not in ("true", "false"):
+            raise ValueError("it does not say clearly whether there is more")
+        return truth == "true"
     if not anything and marks.keys().isdisjoint(("Name", "Prefix", "MaxKeys", "KeyCount")):
         raise ValueError("it does not say whether there is more")
     return anything or bool(marks.get("NextContinuationToken"))
 
 
-def _filled(column: pa.Array) -> pa.Array:
-    """Make empty texts null."""
-    empty = pc.equal(column, "")
-    return pc.if_else(empty, pa.scalar(None, pa.string()), column) if pc.any(empty).as_py() else column
+def _unquoted(e_tags: pa.Array) -> pa.Array:
+    if not holds(e_tags, b'"'):
+        return e_tags
+    e_tags = pc.utf8_trim(e_tags, '"')
+    return pc.if_else(pc.equal(e_tags, ""), pa.scalar(None, pa.string()), e_tags)
 
 
 def _times(texts: pa.Array) -> pa.Array:
@@ -254,9 +182,12 @@ def _times(texts: pa.Array) -> pa.Array:
     try:
         return texts.cast(kind)
     except pa.ArrowInvalid:  # nanoseconds, or no time zone: not as S3 has it, but stores do it
-        times = [datetime.fromisoformat(text) if text else None for text in texts.to_pylist()]
-        return pa.array([time and (time if time.tzinfo else time.replace(tzinfo=UTC)) for time in times], kind)
+        return pa.array([None if text is None else _time(text) for text in texts.to_pylist()], kind)
 
 
-def _decode(key: str) -> str:
-    return unquote_plus(key, errors="strict")
+def _time(text: str) -> datetime:
+    # Python takes anything for the "T".
+    if not _TIME.fullmatch(text):
+        raise ValueError(f"{text!r} is no time")
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -17,16 +18,30 @@ from refscan.errors import DigestMismatchError, StoreError
 from refscan.sources.options import S3Options
 from refscan.sources.s3.attempts import Attempts
 from refscan.sources.s3.bucket import BucketKind, kind_of
-from refscan.sources.s3.client import open_client
+from refscan.sources.s3.client import is_whole, open_client
+from refscan.sources.s3.direct import Direct
 from refscan.sources.s3.errors import NOT_S3, is_denied, is_missing, translated
-from refscan.sources.s3.page import S3Page, page_of
-from refscan.sources.source import Body, Capabilities, Page, page_rows
+from refscan.sources.s3.facts import Facts, facts_of_answer, facts_of_headers, rows_of, unquoted
+from refscan.sources.s3.page import S3Page, page_of, parse_page
+from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page
 
 __all__ = ["S3Source"]
 
 _CHUNK = 1 << 18
 _DEFAULTS = S3Options()
-_FOLDER_TYPE = "application/x-directory"
+_STAT_BATCH = 16
+_LISTINGS = {
+    "list_objects_v2": ("ListObjectsV2", {"encoding-type": "url", "list-type": "2"}),
+    "list_object_versions": ("ListObjectVersions", {"encoding-type": "url", "versions": ""}),
+}
+# Source: the S3 API reference, ``ListObjectsV2`` and ``ListObjectVersions``, "Request Syntax".
+_PARAMETERS = {
+    "ContinuationToken": "continuation-token",
+    "KeyMarker": "key-marker",
+    "MaxKeys": "max-keys",
+    "Prefix": "prefix",
+    "StartAfter": "start-after",
+}
 _VERSIONED = ("enabled", "suspended")
 
 
@@ -46,6 +61,9 @@ class S3Source:
     that was never versioned (``GetBucketVersioning``) is listed by ``ListObjectsV2`` and has no pins; where its state
     may not be asked, one HEAD tells whether the version ``null`` is a pin.
 
+    Listings and HEADs are sent without the SDK once it has been answered; what then goes wrong is asked again through
+    it. ``throttled`` counts the answers so far of a store that wants fewer requests.
+
     A directory bucket has no pins, and its listings have no order: only their tokens lead through them. Its ETags
     are no MD5, yet change with the bytes.
 
@@ -60,11 +78,13 @@ class S3Source:
         self.requests = 0
         self._bucket = bucket
         self._page_size = page_size
+        self._connections = options.connections
         self._kind = kind_of(bucket)
         self._payer = {"RequestPayer": "requester"} if options.requester_pays else {}
         self._attempts = Attempts(self._count)
+        self._direct = Direct(self._attempts, anonymous=options.anonymous, payer=self._payer.get("RequestPayer"))
         self._opening: AbstractAsyncContextManager[Any] = open_client(
-            options, self._attempts, zonal=self._kind is BucketKind.DIRECTORY
+            options, self._attempts, self._direct, zonal=self._kind is BucketKind.DIRECTORY
         )
         self._client: Any = None
         self._pins: _Pins | None = None
@@ -76,7 +96,18 @@ class S3Source:
     def capabilities(self) -> Capabilities:
         """Ordered, ranged, pinned; a directory bucket is none of them."""
         general = self._kind is not BucketKind.DIRECTORY
-        return Capabilities(ordered=general, ranged=general, pinned=general)
+        return Capabilities(
+            ordered=general,
+            ranged=general,
+            pinned=general,
+            list_concurrency=min(MOST_LISTINGS, self._connections) if general else 1,
+            stat_batch=_STAT_BATCH,
+        )
+
+    @property
+    def throttled(self) -> int:
+        """Answers so far of a store that wants fewer requests."""
+        return self._attempts.throttled
 
     async def __aenter__(self) -> Self:
         with translated(self.base, "s3:ListBucket"):
@@ -91,6 +122,11 @@ class S3Source:
     ) -> Page:
         """See ``Source.list_page``; S3 cannot end a listing at a key, so ``until`` is left to the scan."""
         del until
+        before = self.throttled
+        page = await self._page(prefix, after, token)
+        return replace(page, throttled=True) if self.throttled > before else page
+
+    async def _page(self, prefix: str, after: str, token: str | None) -> Page:
         if self._kind is BucketKind.DIRECTORY:
             return await self._list_directory(prefix, token)
         pins = self._pins or await self._find_pins()
@@ -145,14 +181,13 @@ class S3Source:
         marker = {"KeyMarker": after} if after else {}
         with translated(self.base + prefix, "s3:ListBucketVersions"):
             try:
-                answer = await self._call(
-                    "list_object_versions", Prefix=prefix, MaxKeys=self._page_size, **marker, **self._payer
+                page = await self._ask_for_page(
+                    "list_object_versions", Prefix=prefix, MaxKeys=self._page_size, **marker
                 )
             except ClientError as error:
                 if not is_denied(error):
                     raise
                 return None
-            page = page_of(answer)
         return page if self._null_counts else await self._without_false_pins(page)
 
     async def _without_false_pins(self, page: S3Page) -> S3Page:
@@ -182,10 +217,21 @@ class S3Source:
     async def _list_objects(self, prefix: str, after: str, token: str | None, count: int | None = None) -> S3Page:
         marker = {"ContinuationToken": token} if token else {"StartAfter": after} if after else {}
         with translated(self.base + prefix, "s3:ListBucket"):
-            answer = await self._call(
-                "list_objects_v2", Prefix=prefix, MaxKeys=count or self._page_size, **marker, **self._payer
+            return await self._ask_for_page(
+                "list_objects_v2", Prefix=prefix, MaxKeys=count or self._page_size, **marker
             )
-            return page_of(answer)
+
+    async def _ask_for_page(self, operation: str, **options: object) -> S3Page:
+        name, fixed = _LISTINGS[operation]
+        if self._kind is not BucketKind.DIRECTORY:
+            answer = await self._direct.list(
+                {_PARAMETERS[option]: str(value) for option, value in options.items()} | fixed
+            )
+            if answer and is_whole(answer.body, name):
+                return parse_page(answer.body)
+            if answer:
+                self._direct.miss()
+        return page_of(await self._call(operation, **options, **self._payer))
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``; in a directory bucket, which has no order, it takes a listing of everything."""
@@ -207,30 +253,39 @@ class S3Source:
                 return first
 
     async def stat(self, keys: Sequence[str], *, version_id: str | None = None) -> Page:
-        """See ``Source.stat``: HEAD. What is marked as a folder by its content type is skipped."""
-        (key,) = keys
+        """See ``Source.stat``: one HEAD after the other. What is marked as a folder by its content type is skipped."""
+        found: list[Facts] = []
+        skipped: Counter[str] = Counter()
+        for key in keys:
+            facts = await self._head(key, version_id)
+            if facts is None:
+                skipped["vanished"] += 1
+            elif facts.is_folder:
+                skipped["folder_marker"] += 1
+            else:
+                found.append(facts)
+        return Page(rows_of(found), skipped=skipped)
+
+    async def _head(self, key: str, version_id: str | None) -> Facts | None:
+        """Return an object's facts; ``None``: there is none."""
+        if self._kind is not BucketKind.DIRECTORY:
+            answer = await self._direct.head(key, {"versionId": version_id} if version_id else {})
+            facts = answer and facts_of_headers(key, answer.headers)
+            if facts:
+                return facts
+            if answer:
+                self._direct.miss()
         pin = {"VersionId": version_id} if version_id else {}
         with translated(self.base + key, "s3:GetObjectVersion" if version_id else "s3:GetObject"):
             try:
-                answer = await self._call_soon("head_object", Key=key, **pin, **self._payer)
+                found = await self._call_soon("head_object", Key=key, **pin, **self._payer)
             except ClientError as error:
                 if not is_missing(error):
                     raise
-                return Page(page_rows(key=[]), skipped={"vanished": 1})
-        if not _is_of_s3(answer):
+                return None
+        if not _is_of_s3(found):
             raise StoreError(f"{self.base}{key}: {NOT_S3}", uri=self.base + key)
-        if answer.get("ContentType", "").startswith(_FOLDER_TYPE):
-            return Page(page_rows(key=[]), skipped={"folder_marker": 1})
-        return Page(
-            page_rows(
-                key=[key],
-                size=[answer["ContentLength"]],
-                e_tag=[_unquoted(answer.get("ETag"))],
-                version_id=[answer.get("VersionId")],
-                last_modified=[answer.get("LastModified")],
-                storage_class=[answer.get("StorageClass", "STANDARD")],
-            )
-        )
+        return facts_of_answer(key, found)
 
     @asynccontextmanager
     async def open(
@@ -256,7 +311,7 @@ class S3Source:
             answer = await self._call("get_object", Key=key, **options)
         stream = answer["Body"]
         async with stream:
-            found = _unquoted(answer.get("ETag"))
+            found = unquoted(answer.get("ETag"))
             if e_tag and found != e_tag:
                 raise DigestMismatchError(f"{uri} was overwritten: it has ETag {found} now, not {e_tag}", uri=uri)
 
@@ -291,14 +346,12 @@ class S3Source:
             return await self._call(operation, **options)
 
     async def _call(self, operation: str, **options: object) -> Any:
-        return await getattr(self._client, operation)(Bucket=self._bucket, **options)
+        key = options.get("Key")
+        with self._direct.learning(None if key is None else str(key)):
+            return await getattr(self._client, operation)(Bucket=self._bucket, **options)
 
 
 def _is_of_s3(answer: Mapping[str, Any]) -> bool:
     """Tell whether an answer to a HEAD has anything that a store of objects tells, and any web server does not."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return "ETag" in answer or "LastModified" in answer or any(name.startswith("x-amz") for name in headers)
-
-
-def _unquoted(e_tag: str | None) -> str | None:
-    return e_tag.strip('"') if e_tag else None

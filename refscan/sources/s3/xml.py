@@ -8,16 +8,16 @@ not encode its keys sends them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from xml.parsers import expat
 
-__all__ = ["Listing", "is_in_other_encoding", "read_listing"]
+import pyarrow as pa
 
-_ENTRIES = ("Contents", "Version")
-_MARKS = frozenset(
-    ["IsTruncated", "EncodingType", "NextKeyMarker", "NextContinuationToken", "Name", "Prefix", "MaxKeys", "KeyCount"]
-)
-_FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
+from refscan.sources.s3.listing import ENTRIES, FIELDS, MARKS, Listing
+
+__all__ = ["is_in_other_encoding", "read_listing"]
+
+_KEPT = ENTRIES[:2]
 _ENTRY_DEPTH = 2
 _FIELD_DEPTH = 3
 # What the parser refuses (U+FFFE and U+FFFF too), plainly or as a reference, and what it would change in a key: it
@@ -29,21 +29,6 @@ _FORBIDDEN = re.compile(
 _OTHER_ENCODING = re.compile(rb"\s*<\?xml[^>]*\sencoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE)
 # Private characters, which keys hardly ever have: the first that a page does not hold marks what was replaced.
 _MARKS_OF_REPLACED = "\ue000\ue001\uf8fe\uf8ff\ue7c3\uf0e1"
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The texts of a listing.
-
-    Attributes:
-        columns: Each field's texts, one for each entry; a missing element is empty.
-        marks: The texts that stand beside the entries.
-        last_key: The last key of all, those of delete markers too; ``None`` if it was not looked for.
-    """
-
-    columns: dict[str, list[str]]
-    marks: dict[str, str]
-    last_key: str | None = None
 
 
 def read_listing(body: bytes) -> Listing:
@@ -64,11 +49,16 @@ def read_listing(body: bytes) -> Listing:
         parser.Parse(body, True)
     except (expat.ExpatError, LookupError) as error:
         raise ValueError(f"it is not well-formed XML ({error})") from error
-    present = [field for field in _FIELDS if any(field in entry for entry in reader.entries)]
-    columns = {field: [entry.get(field, "") for entry in reader.entries] for field in present}
+    present = [field for field in FIELDS if any(field in entry for entry in reader.entries)]
+    columns = {field: _texts(field, reader.entries) for field in present}
     if reader.entries and not all("Key" in entry for entry in reader.entries):
         raise ValueError("an entry has no key")
     return Listing(columns, reader.marks, reader.last_key)
+
+
+def _texts(field: str, entries: Sequence[Mapping[str, str]]) -> pa.Array:
+    found = [entry.get(field, "") for entry in entries]
+    return pa.array(found if field == "Key" else [text or None for text in found], pa.string())
 
 
 def is_in_other_encoding(body: bytes) -> bool:
@@ -113,6 +103,9 @@ class _Reader:
 
     def start(self, tag: str, _: object) -> None:
         tag = tag.rpartition(":")[2]
+        depth = len(self._path)
+        if (depth == _FIELD_DEPTH and self._path[-1] in FIELDS) or (depth == _ENTRY_DEPTH and self._path[-1] in MARKS):
+            raise ValueError(f"{self._path[-1]} has elements in it")
         self._path.append(tag)
         self._texts.clear()
         if len(self._path) == _ENTRY_DEPTH:
@@ -127,13 +120,15 @@ class _Reader:
         text = "".join(self._texts)
         if self._replaced is not None:
             text = self._replaced.sub(lambda match: chr(int(match[1])), text)
-        if depth == _FIELD_DEPTH and tag in _FIELDS:
+        if (depth == _FIELD_DEPTH and tag in self._entry) or (depth == _ENTRY_DEPTH and tag in self.marks):
+            raise ValueError(f"it has {tag} twice where it belongs once")
+        if depth == _FIELD_DEPTH and tag in FIELDS:
             self._entry[tag] = text
-        elif depth == _ENTRY_DEPTH and tag in _ENTRIES:
+        elif depth == _ENTRY_DEPTH and tag in _KEPT:
             self.entries.append(self._entry)
-        elif depth == _ENTRY_DEPTH and tag in _MARKS:
+        elif depth == _ENTRY_DEPTH and tag in MARKS:
             self.marks[tag] = text
-        if depth == _ENTRY_DEPTH and tag in (*_ENTRIES, "DeleteMarker"):
+        if depth == _ENTRY_DEPTH and tag in ENTRIES:
             self.last_key = self._entry.get("Key")
         self._path.pop()
         self._texts.clear()
