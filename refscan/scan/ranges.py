@@ -29,7 +29,7 @@ __all__ = ["RangeListing"]
 _SAMPLES = 5
 _WORTH_CUTTING = 4.0
 # A cut costs half a page or a whole one, and so does a wrong guess.
-_FREE_ATTEMPTS = 8
+_FREE_ATTEMPTS = 3
 _ATTEMPTS_PER_PAGE = 0.035
 
 
