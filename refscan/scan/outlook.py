@@ -15,12 +15,15 @@ __all__ = ["Outlook"]
 class Outlook:
     """One range on its way.
 
-    Keys share a beginning, and nothing tells beforehand where they stop to do so. That position is searched for by
-    halving: behind all keys that are like the last one up to some position there either are more keys or none.
+    Keys share a beginning, and nothing tells beforehand where they stop to do so. Behind all keys that are like the
+    last one up to some position there either are more keys or none. That position is searched for: in growing steps
+    from where the first page's keys differ, so that each hit gives a range to list, and by halving once one missed.
 
     Attributes:
         low: All keys that are left are like ``last`` before this position.
         high: Some are not, at this position.
+        varies_at: Where the keys of the first page differ.
+        step: How far the search goes back next; 0 once it halves.
         searching: It is searched for between ``low`` and ``high``.
         ceiling: Known to be greater than all keys of the range, where that is lower than its bound.
         first: The first key found in it.
@@ -34,6 +37,8 @@ class Outlook:
 
     low: int
     high: int | None = None
+    varies_at: int = 0
+    step: int = 2
     searching: bool = True
     ceiling: str | None = None
     first: str | None = None
@@ -46,7 +51,9 @@ class Outlook:
 
     def add(self, first: str | None, last: str | None) -> None:
         """Note a page."""
-        self.first = first if self.first is None else self.first
+        if self.first is None and first is not None and last is not None:
+            self.first = first
+            self.varies_at = len(common_prefix([first, last]))  # noqa: RUF071  characters are meant
         self.last = last if last is not None else self.last
         self.pages += 1
 
@@ -64,7 +71,7 @@ class Outlook:
         """Return where to try to cut the range next; ``None`` if nothing comes to mind."""
         if self.last is None:
             return None
-        self.tried = self._halfway(self.last)
+        self.tried = self._next_position(self.last)
         if self.tried is not None:
             return beyond(self.last, self.tried)
         self.searching = False
@@ -74,6 +81,7 @@ class Outlook:
     def missed(self, pivot: str) -> None:
         """Note that there is no key beyond ``pivot`` in the range: what is left shares more than was thought."""
         self.ceiling = pivot if self.ceiling is None else min(self.ceiling, pivot)
+        self.step = 0
         if self.tried is not None:
             self.low = self.tried + 1
         elif self.last is not None:
@@ -83,19 +91,21 @@ class Outlook:
     def found(self) -> None:
         """Note that there are keys beyond the last pivot."""
         if self.tried is not None:
-            self.high = self.tried
+            self.high, self.step = self.tried, 2 * self.step
 
     def upper(self) -> Outlook:
         """Return the outlook of the part beyond the last pivot, which is cut off here."""
         self.found()
         searching = self.tried is not None and self.searching
-        upper = Outlook(self.low, high=self.high, searching=searching, ceiling=self.ceiling)
+        upper = Outlook(self.low, high=self.high, step=self.step, searching=searching, ceiling=self.ceiling)
         self.ceiling, self.searching = None, False
         return upper
 
-    def _halfway(self, last: str) -> int | None:
-        high = len(last) if self.high is None else min(len(last), self.high)
-        return (self.low + high) // 2 if self.searching and self.low < high else None
+    def _next_position(self, last: str) -> int | None:
+        high = min(len(last), self.varies_at + 1 if self.high is None else self.high)
+        if not self.searching or self.low >= high:
+            return None
+        return max(self.low, high - self.step) if self.step else (self.low + high) // 2
 
     def _bound(self, alphabet: Alphabet, until: str | None) -> str | None:
         """Return the least text that is known, or else likely, to be at or above all keys of the range."""
@@ -105,7 +115,7 @@ class Outlook:
             self.last is None
             or self.high is None
             or self.high >= len(self.last)
-            or self._halfway(self.last) is not None
+            or self._next_position(self.last) is not None
         ):
             return None
         # Beyond all that may stand where keys were seen to differ.
