@@ -138,9 +138,12 @@ def check_against_botocore(body: bytes, written: Written) -> None:
         return
     try:
         parsed = read_by_botocore(_Changed(written.operation, body))
-    except Exception as error:  # noqa: BLE001  it refuses in many ways
-        # A delete marker or an old version is left out, and its time with it, which nobody then reads.
-        if "timestamp" in str(error) and (b"<DeleteMarker" in body or b"false" in body):
+    except Exception:  # noqa: BLE001  it refuses in many ways
+        mended = with_times_where_nobody_reads(body)
+        if mended != body:
+            # All else of it must be read as it was.
+            check_against_botocore(mended, written)
+            assert rows_of(parse_page(mended)) == rows_of(found)
             return
         # Control characters are let through on purpose; nothing else is.
         plain = re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]", b"?", body)
@@ -149,6 +152,17 @@ def check_against_botocore(body: bytes, written: Written) -> None:
     assert with_zones(rows_of(found)) == with_zones(rows_of_botocore(parsed))
     assert found.truncated == parsed.get("IsTruncated", found.truncated)
     assert found.token == parsed.get("NextContinuationToken")
+
+
+def with_times_where_nobody_reads(body: bytes) -> bytes:
+    """Give delete markers and old versions, which are left out, a time that is one."""
+    left_out = (
+        rb"<DeleteMarker>.*?</DeleteMarker>|<Version>(?:(?!</Version>).)*?<IsLatest>false</IsLatest>.*?</Version>"
+    )
+    time = rb"(<LastModified>)[^<]*(</LastModified>)"
+    return re.sub(
+        left_out, lambda entry: re.sub(time, rb"\g<1>2009-10-12T17:50:30.000Z\2", entry[0]), body, flags=re.DOTALL
+    )
 
 
 class _Changed:
