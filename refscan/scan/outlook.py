@@ -1,123 +1,150 @@
-"""What is known of one range that is being listed, how much of it seems to be left, and where to cut it. No I/O."""
+"""What is known of one range that is being listed: how much of it seems to be left, and where to cut it. No I/O.
+
+The last key stands in folders of folders, so to speak: at each position it shares its beginning with its siblings,
+which differ from it there. What is left is guessed from the innermost position outwards: a sibling that was not seen
+holds as much as those that were. Where all keys have had one character so far there is a small chance for each
+position that others follow; the middle of what that makes is how such positions are searched, by halves.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from os.path import commonprefix as common_prefix
+from dataclasses import dataclass, field
+from os.path import commonprefix
 
-from refscan.scan.pivot import Alphabet, beyond
+from refscan.scan.alphabet import Alphabet, beyond
 
 __all__ = ["Outlook"]
+
+_LEAST = 1e-9
+_MOST = 1e12
+# A cut is not to fall between two pages just where the names' digits turn round, which costs a page more.
+_OBLIQUE = 0.4937
+# A guess of so many times what the whole listing gave so far is cut nearer to that than to its half.
+_FAR = 10
+# In pages, how finely a pivot is written.
+_FINEST = 0.02
+# What may follow where nothing else was seen adds little to the whole: it is there to be looked for.
+_MORE = 0.1
 
 
 @dataclass(slots=True)
 class Outlook:
     """One range on its way.
 
-    Keys share a beginning, and nothing tells beforehand where they stop to do so. Behind all keys that are like the
-    last one up to some position there either are more keys or none. That position is searched for: in growing steps
-    from where the first page's keys differ, so that each hit gives a range to list, and by halving once one missed.
-
     Attributes:
-        low: All keys that are left are like ``last`` before this position.
-        high: Some are not, at this position.
-        varies_at: Where the keys of the first page differ.
-        step: How far the search goes back next; 0 once it halves.
-        searching: It is searched for between ``low`` and ``high``.
         ceiling: Known to be greater than all keys of the range, where that is lower than its bound.
+        cut: Where its beginning and the range that it was cut from differ.
         first: The first key found in it.
         last: The last key found in it.
         pages: Pages of it so far.
-        tried: The position that the last pivot was made for, if it was made in that search.
+        left: How many more there seem to be.
         tried_at: Pages when a part of it was last tried to be taken: once a page is enough.
         stealing: Somebody is trying it now.
-        stuck: Nobody knew where to cut it last time.
     """
 
-    low: int
-    high: int | None = None
-    varies_at: int = 0
-    step: int = 2
-    searching: bool = True
     ceiling: str | None = None
+    cut: int | None = None
     first: str | None = None
     last: str | None = None
     pages: int = 0
-    tried: int | None = None
+    left: float = 0.0
     tried_at: int = 0
     stealing: bool = False
-    stuck: bool = False
+    _varies_at: int = 0
+    # At each position, how many pages had come before all shared the last key's beginning up to there.
+    _entered: list[int] = field(default_factory=list)
 
-    def add(self, first: str | None, last: str | None) -> None:
-        """Note a page."""
-        if self.first is None and first is not None and last is not None:
+    def add(self, first: str, last: str) -> None:
+        """Note a page by its first and last key."""
+        if self.last is None:
             self.first = first
-            self.varies_at = len(common_prefix([first, last]))  # noqa: RUF071  characters are meant
-        self.last = last if last is not None else self.last
+            self._entered = [0] * (len(last) + 1)
+        else:
+            common = _common(self.last, last)
+            self._entered[common + 1 :] = [self.pages] * (len(last) - common)
+        self._varies_at = min(_common(first, last), len(last) - 1)
+        self.last = last
         self.pages += 1
 
-    def pages_left(self, alphabet: Alphabet, until: str | None) -> float:
-        """Estimate how many pages are left; infinite where nothing is known."""
-        bound = self._bound(alphabet, until)
-        if self.first is None or self.last is None or bound is None:
-            return math.inf
-        if self.last >= bound:
-            return math.inf if until is None and self.ceiling is None else 0.0
-        done = alphabet.fraction(self.last, self.first, bound)
-        return self.pages * (1 - done) / done if done > 0 else math.inf
-
-    def pivot(self, alphabet: Alphabet, until: str | None) -> str | None:
-        """Return where to try to cut the range next; ``None`` if nothing comes to mind."""
-        if self.last is None:
-            return None
-        self.tried = self._next_position(self.last)
-        if self.tried is not None:
-            return beyond(self.last, self.tried)
-        self.searching = False
-        bound = self._bound(alphabet, until)
-        return None if bound is None else alphabet.between(self.last, bound)
-
     def missed(self, pivot: str) -> None:
-        """Note that there is no key beyond ``pivot`` in the range: what is left shares more than was thought."""
+        """Note that there is no key beyond ``pivot`` in the range."""
         self.ceiling = pivot if self.ceiling is None else min(self.ceiling, pivot)
-        self.step = 0
-        if self.tried is not None:
-            self.low = self.tried + 1
-        elif self.last is not None:
-            self.low, self.high = max(self.low, len(common_prefix([self.last, pivot]))), None  # noqa: RUF071  characters
-            self.searching = True
 
-    def found(self) -> None:
-        """Note that there are keys beyond the last pivot."""
-        if self.tried is not None:
-            self.high, self.step = self.tried, 2 * self.step
+    def position_of(self, pivot: str) -> int | None:
+        """Return where ``pivot`` differs from the last key."""
+        return None if self.last is None else _common(self.last, pivot)
 
-    def upper(self) -> Outlook:
-        """Return the outlook of the part beyond the last pivot, which is cut off here."""
-        self.found()
-        searching = self.tried is not None and self.searching
-        upper = Outlook(self.low, high=self.high, step=self.step, searching=searching, ceiling=self.ceiling)
-        self.ceiling, self.searching = None, False
-        return upper
+    def look(self, alphabet: Alphabet, until: str | None) -> None:
+        """Guess anew how many pages are ``left`` of the range, which ends at ``until``."""
+        self.left = min(_MOST, sum(left for _, left, _, _ in self._levels(alphabet, until)))
 
-    def _next_position(self, last: str) -> int | None:
-        high = min(len(last), self.varies_at + 1 if self.high is None else self.high)
-        if not self.searching or self.low >= high:
+    def pivot(self, alphabet: Alphabet, until: str | None, listed: int) -> str | None:
+        """Return where to try to cut the range, so that half of what is left lies beyond; ``None``: nobody knows."""
+        last = self.last
+        if last is None:
             return None
-        return max(self.low, high - self.step) if self.step else (self.low + high) // 2
+        levels = self._levels(alphabet, until)
+        left = sum(left for _, left, _, _ in levels)
+        above = _OBLIQUE * left if left < _FAR * listed else left - math.sqrt(left * listed)
+        for position, left, low, high in reversed(levels):
+            if left < above:
+                above -= left
+                continue
+            if not left:
+                return None
+            bound = self._bound(until)
+            if high <= low:
+                text = beyond(last, position)
+            else:
+                value = high - (high - low) * above / left
+                text = last[:position] + alphabet.text(value, position, _FINEST * (high - low) / left)
+                if text <= last:
+                    text = beyond(last, position)
+            return text if text is not None and last < text and (bound is None or text < bound) else None
+        return None
 
-    def _bound(self, alphabet: Alphabet, until: str | None) -> str | None:
-        """Return the least text that is known, or else likely, to be at or above all keys of the range."""
-        if until is not None or self.ceiling is not None:
-            return min(bound for bound in (until, self.ceiling) if bound is not None)
-        if (
-            self.last is None
-            or self.high is None
-            or self.high >= len(self.last)
-            or self._next_position(self.last) is not None
-        ):
-            return None
-        # Beyond all that may stand where keys were seen to differ.
-        highest = max([self.last[self.high], *alphabet.at(self.high)[-1:]])
-        return beyond(self.last[: self.high] + highest, self.high)
+    def _bound(self, until: str | None) -> str | None:
+        return min((bound for bound in (until, self.ceiling) if bound is not None), default=None)
+
+    def _levels(self, alphabet: Alphabet, until: str | None) -> list[tuple[int, float, float, float]]:
+        """Return, from the innermost position outwards, how many pages are left of siblings at each.
+
+        Each is a position, the pages, and between which shares of the keys there they lie; where keys were not seen
+        to differ, both shares are 0.
+        """
+        last, first, bound = self.last, self.first, self._bound(until)
+        if last is None or first is None or (bound is not None and last >= bound):
+            return []
+        outermost = alphabet.start if bound is None else _common(last, bound)
+        inner, same = self._varies_at, _common(first, last)
+        # The innermost: a page reaches over some of the characters there.
+        value = alphabet.value(last, inner)
+        started = alphabet.value(first, inner) if same >= inner else 0.0
+        high = alphabet.value(bound, inner) if bound is not None and inner <= outermost else 1.0
+        whole = (self.pages - self._entered[inner]) / max(value - started, _LEAST)
+        levels = [(inner, whole * max(0.0, high - value), value, high)]
+        for position in range(inner - 1, outermost - 1, -1):
+            character = last[position]
+            if not alphabet.varies(position):
+                chance = alphabet.leak(position, character)
+                if bound is None or position > outermost:
+                    levels.append((position, whole * chance, 0.0, 0.0))
+                    whole *= 1 + _MORE * chance
+                continue
+            below, through = alphabet.ends(position, character)
+            earlier = self._entered[position + 1] - self._entered[position]
+            start = alphabet.value(first[: position + 1], position) if same >= position else 0.0
+            whole = (earlier + whole) / max(through - min(start, below), _LEAST)
+            high = alphabet.value(bound, position) if bound is not None and position == outermost else 1.0
+            if bound is None and through >= high:
+                # Nothing was seen above, and nobody has looked.
+                levels.append((position, whole * alphabet.leak(position, character), 0.0, 0.0))
+            else:
+                levels.append((position, whole * max(0.0, high - through), through, high))
+        return levels
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters two texts begin alike with."""
+    return len(commonprefix([one, other]))  # noqa: RUF071  characters are meant

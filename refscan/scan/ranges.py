@@ -7,19 +7,18 @@ below, which makes the next guess better. The open-source lister swath works so,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from anyio.abc import TaskGroup
 
 from refscan.errors import ListingOrderError
 from refscan.manifest.receipt import RangeReceipt
+from refscan.scan.alphabet import Alphabet
 from refscan.scan.buffer import Listed, RangeBuffer
 from refscan.scan.ledger import Ledger
 from refscan.scan.limits import LIST_CONCURRENCY
 from refscan.scan.outlook import Outlook
 from refscan.scan.page import check_order, trim
-from refscan.scan.pivot import Alphabet
 from refscan.scan.pressure import Pressure
 from refscan.scan.tally import Tally
 from refscan.sources.source import Page, Source
@@ -28,9 +27,11 @@ __all__ = ["RangeListing"]
 
 _SAMPLES = 5
 _WORTH_CUTTING = 4.0
-# A cut costs half a page or a whole one, and so does a wrong guess.
-_FREE_ATTEMPTS = 3
-_ATTEMPTS_PER_PAGE = 0.035
+# Requests beyond those that one hand would need: so many, and for each page of the listing, as far as it is known.
+_FREE = 1.5
+_FREE_PER_PAGE = 0.047
+# What a cut costs: the lower part ends in the midst of a page.
+_CUT = 0.45
 
 
 class RangeListing:
@@ -53,7 +54,7 @@ class RangeListing:
         self._buffers: dict[str, RangeBuffer] = {}
         self._outlooks: dict[str, Outlook] = {}
         for key_range, _ in self._ledger:
-            self._open(key_range.after, Outlook(len(prefix), searching=key_range.until is None))
+            self._open(key_range.after, Outlook())
         self._alphabet = Alphabet(len(prefix))
         # Ranges that are given are listed at once in any case.
         self._pressure = Pressure(max(source.capabilities.list_concurrency, min(LIST_CONCURRENCY, len(bounds) + 1)))
@@ -63,7 +64,8 @@ class RangeListing:
         self.pages = 0
         self.splits = 0
         self.misses = 0
-        self._attempts = 0
+        # In pages: how many requests more than one hand would have needed, so far.
+        self._wasted = 0.0
 
     def ranges(self) -> tuple[RangeReceipt, ...]:
         """Return the ranges that tile the key space, with the objects found in each."""
@@ -104,31 +106,25 @@ class RangeListing:
             self._hands += 1
             outlook = self._outlooks[chosen[0]]
             outlook.stealing = True
-            self._attempts += 1
             self._group.start_soon(self._steal, outlook, *chosen)
 
     def _choose(self) -> tuple[str, str] | None:
         """Return the range with the most left and where to cut it, if any is worth it."""
         if self._by_token or not self._source.capabilities.ranged:
             return None
-        left = {
-            after: outlook.pages_left(self._alphabet, self._ledger.until(after))
-            for after, outlook in self._outlooks.items()
-        }
-        known = [pages for after, pages in left.items() if pages < math.inf and not self._outlooks[after].stuck]
-        if self._attempts >= min(_FREE_ATTEMPTS, 2 * self.pages) + _ATTEMPTS_PER_PAGE * (self.pages + sum(known)):
+        left = sum(outlook.left for outlook in self._outlooks.values())
+        spent = (self._wasted + len(self._outlooks) * _CUT) / (_FREE + _FREE_PER_PAGE * (self.pages + left))
+        if spent >= 1:
             return None
-        # Who has less than a fair share has no work to give away, and large ranges go first.
-        least = max(_WORTH_CUTTING, sum(known) / self._pressure.limit, max(known, default=0) / 2)
-        for after in sorted(left, key=lambda after: -left[after]):
-            outlook = self._outlooks[after]
-            if left[after] < least:
+        # Who has less than a fair share has no work to give away. The rest of what cuts may cost is for larger ones.
+        least = max(_WORTH_CUTTING, left / self._pressure.limit / (1 - spent))
+        for after, outlook in sorted(self._outlooks.items(), key=lambda item: -item[1].left):
+            if outlook.left < least:
                 return None
             if outlook.stealing or outlook.pages == outlook.tried_at:
                 continue
-            pivot = outlook.pivot(self._alphabet, self._ledger.until(after))
-            outlook.stuck = pivot is None or not self._ledger.can_split(after, pivot)
-            if pivot is not None and not outlook.stuck:
+            pivot = outlook.pivot(self._alphabet, self._ledger.until(after), self.pages)
+            if pivot is not None and self._ledger.can_split(after, pivot):
                 return after, pivot
             outlook.tried_at = outlook.pages
         return None
@@ -139,7 +135,6 @@ class RangeListing:
             page = await self._ask(pivot, self._ledger.until(victim), None)
         finally:
             outlook.stealing = False
-            outlook.tried_at = outlook.pages
         until = self._ledger.until(victim)
         try:
             check_order(page.rows, pivot, self._uri)
@@ -151,19 +146,26 @@ class RangeListing:
         ended = page.next_after is None or (until is not None and page.next_after >= until)
         if not rows.num_rows and ended:
             outlook.missed(pivot)
-            self.misses += 1
+            outlook.look(self._alphabet, until)
+            self._miss()
             self._finish_hand()
             return
         if not self._ledger.can_split(victim, pivot):
             # The victim was quicker.
-            outlook.found()
-            self.misses += 1
+            self._miss()
             self._finish_hand()
             return
         self._ledger.split(victim, pivot, taken=True)
+        outlook.tried_at = outlook.pages
         self.splits += 1
-        self._open(pivot, outlook.upper())
+        self._open(pivot, Outlook(ceiling=outlook.ceiling, cut=outlook.position_of(pivot)))
+        outlook.ceiling = None
+        outlook.look(self._alphabet, pivot)
         await self._list_range(pivot, page)
+
+    def _miss(self) -> None:
+        self.misses += 1
+        self._wasted += 1
 
     def _finish_hand(self) -> None:
         self._hands -= 1
@@ -201,8 +203,9 @@ class RangeListing:
             # The bound may have been lowered while the page was under way. From here to where the ledger knows of the
             # page nothing waits, so that no split can come between.
             until = self._ledger.until(start)
-            rows = self._tally.keep(page, trim(page.rows, reached, until))
-            self._learn(start, page)
+            within = trim(page.rows, reached, until)
+            rows = self._tally.keep(page, within)
+            self._learn(start, page, within.num_rows)
             following = page.next_after
             if following is None or (until is not None and following >= until):
                 self._ledger.finish(start, rows.num_rows)
@@ -224,11 +227,16 @@ class RangeListing:
                 self._hands -= 1
                 return
 
-    def _learn(self, start: str, page: Page) -> None:
-        keys = page.rows.column("key")
-        count = len(keys)
-        samples = [keys[index].as_py() for index in range(0, count, max(1, count // _SAMPLES))]
-        last = keys[-1].as_py() if count else None
-        self._alphabet.add(samples if last is None else [*samples, last])
+    def _learn(self, start: str, page: Page, kept: int) -> None:
         self.pages += 1
-        self._outlooks[start].add(samples[0] if samples else None, last)
+        outlook, count = self._outlooks[start], page.rows.num_rows
+        if not count:
+            self._wasted += 1
+            return
+        keys = page.rows.column("key")
+        samples = [keys[index].as_py() for index in range(0, count, max(1, count // _SAMPLES))]
+        last = keys[-1].as_py()
+        self._wasted += 1 - kept / count
+        self._alphabet.add([*samples, last], cut=None if outlook.pages else outlook.cut)
+        outlook.add(samples[0], last)
+        outlook.look(self._alphabet, self._ledger.until(start))
