@@ -8,7 +8,7 @@ from servers.scripted import Answer, ScriptedServer, listing
 
 from refscan.sources.options import S3Options
 from refscan.sources.s3.attempts import Attempts
-from refscan.sources.s3.client import BODY, open_client
+from refscan.sources.s3.client import BODY, _session, open_client
 
 OPERATIONS = {"list_objects_v2": "Contents", "list_object_versions": "Versions"}
 
@@ -154,3 +154,13 @@ class TestAddressing:
     )
     async def test_others_have_it_in_the_path(self, aws, endpoint, variable):
         assert await request_line(endpoint, variable, aws) == (urlsplit(endpoint).netloc, "/my-bucket/dir/key")
+
+
+def test_the_sdks_descriptions_are_read_once_in_a_process(aws, tmp_path):
+    def loader():
+        return _session(None)._session.get_component("data_loader")
+
+    first = loader()
+    assert loader() is first
+    aws.setenv("AWS_DATA_PATH", str(tmp_path))
+    assert loader() is not first

@@ -13,12 +13,12 @@ from conformance.suite import keys_of, stat_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.s3 import header, signer
-from servers.scripted import Answer, Raw, listing, s3_error, versioning
+from servers.scripted import Answer, Raw, Stall, listing, s3_error, versioning
 from servers.tls import write_certificate
 
 from refscan.errors import AccessDeniedError, StoreError
 from refscan.sources.options import S3Options
-from refscan.sources.s3 import S3Source
+from refscan.sources.s3 import S3Source, direct
 from refscan.sources.s3.facts import facts_of_headers
 from refscan.sources.s3.route import quoted_key, read_route
 from refscan.sources.s3.signature import Signer
@@ -301,6 +301,23 @@ class TestTheSDKJudges:
                 with pytest.raises(StoreError, match="cannot be read"):
                     await source.list_page("")
             await source.stat(["a"])
+
+
+class TestSilence:
+    def test_it_is_not_listened_to_for_long(self):
+        assert 10 <= direct._LONGEST_SILENCE <= 20
+
+    @pytest.mark.parametrize("body", [b"", listing(["a"], versions=True).body[:100]], ids=["headers", "half a page"])
+    async def test_a_stuck_connection_is_abandoned_and_its_page_asked_again(self, monkeypatch, scripted_s3, body):
+        monkeypatch.setattr(direct, "_LONGEST_SILENCE", 0.2)
+        async with scripted_s3(answering(Stall(body), 1)) as server, S3Source("bucket") as source:
+            page = await source.list_page("")
+            assert page.rows.column("key").to_pylist() == ["a"]
+            await server.abandoned.wait()
+            assert [is_direct(request) for request in server.requests if request.lists_versions] == [True, False]
+            # One such connection is no reason to ask the SDK for ever.
+            await source.list_page("")
+            assert is_direct(server.requests[-1])
 
 
 class TestThrottled:

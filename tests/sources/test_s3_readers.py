@@ -15,6 +15,7 @@ from test_s3_page import AWS, DIALECTS, Entry, Written, pages, read_by_botocore,
 
 from refscan.errors import StoreError
 from refscan.sources.cut import cut, scatter
+from refscan.sources.s3.digits import read_numbers
 from refscan.sources.s3.grid import read_grid
 from refscan.sources.s3.listing import frame_of
 from refscan.sources.s3.page import parse_page
@@ -40,6 +41,9 @@ SCRAPS = st.sampled_from(
 
 def as_lists(listing):
     columns = {name: column.to_pylist() for name, column in listing.columns.items()}
+    # Sizes may be numbers already, written so or with zeros before them.
+    sizes = [f"{int(size)}" if size is not None and str(size).isdecimal() else size for size in columns.get("Size", [])]
+    columns["Size"] = sizes
     # Quotes may be left out with the rest, or later.
     columns["ETag"] = [(text and text.strip('"')) or None for text in columns.get("ETag", [])]
     return {name: texts for name, texts in columns.items() if texts}, listing.marks, listing.last_key
@@ -94,6 +98,58 @@ def test_entries_that_are_unlike_need_no_parser(name):
     found = read_scattered(body, frame_of(body))
     assert found is not None
     assert is_same(found, read_listing(body))
+
+
+@given(st.data())
+def test_a_damaged_grid_is_read_as_botocore_reads_it_or_refused(data):
+    """Many entries that are alike but for the lengths of keys, sizes and ETags, as a real page has them."""
+    versions = data.draw(st.booleans())
+    entries = [
+        Entry(
+            key,
+            IsLatest="true" if versions else None,
+            Size=str(size),
+            ETag="d41d8cd98f00b204e9800998ecf8427e" + parts,
+            LastModified=f"2024-02-{day:02}T23:59:59.000Z",
+        )
+        for key, size, parts, day in data.draw(
+            st.lists(
+                st.tuples(
+                    st.text("abc/&é", min_size=1, max_size=9),
+                    st.one_of(st.integers(0, 10**8), st.integers(0, 1 << 62)),
+                    st.sampled_from(["", "-2", "-17"]),
+                    st.integers(1, 29),
+                ),
+                min_size=1,
+                max_size=12,
+            )
+        )
+    ]
+    written = Written(tuple(entries), versions, AWS)
+    frame = frame_of(written.body)
+    found = read_grid(written.body, frame)
+    assert found is not None
+    assert is_same(found, read_listing(written.body))
+    check_against_botocore(damaged(data.draw, written.body), written)
+
+
+@given(st.lists(st.one_of(st.integers(0, 10**16 - 1).map(str), st.text("0123456789", min_size=1, max_size=16))))
+def test_numbers_are_read_from_their_digits(texts):
+    body = b"beforehand: 0123" + b"".join(text.encode() + b"<" for text in texts)
+    stops = np.cumsum([16, *(len(text) + 1 for text in texts)], dtype=np.int64)[1:] - 1
+    starts = stops - np.array([len(text) for text in texts], np.int64)
+    assert read_numbers(body, starts, stops).to_pylist() == [int(text) for text in texts]
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "+1", "1 ", " 1", "1.", "0x1", "1e3", "/", ":", "٣", "1" * 17, "", "a"])
+@pytest.mark.parametrize("padding", ["", "1234567", "12345678", "123456789"])
+def test_what_is_no_number_is_not_read(wrong, padding):
+    is_number = (padding + wrong).isascii() and (padding + wrong).isdecimal() and len(padding + wrong) <= 16
+    text = (padding + wrong).encode()
+    body = b"beforehand: 0123" + b"7<" + text + b"<"
+    starts, stops = np.array([16, 18]), np.array([17, 18 + len(text)])
+    found = read_numbers(body, starts, stops)
+    assert (found.to_pylist() if found else None) == ([7, int(text)] if is_number else None)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
 from botocore import UNSIGNED
+from botocore.loaders import Loader, create_loader
 
 from refscan.errors import StoreError
 from refscan.sources.options import S3Options
@@ -60,7 +63,7 @@ async def open_client(
         botocore.exceptions.BotoCoreError: As the SDK has it: no such profile, no valid region.
     """
     endpoint = given_endpoint(options, environment)
-    session = options.session or aioboto3.Session(profile_name=options.profile)
+    session = options.session or _session(options.profile)
     # A session is set up on purpose, so its region is an option too.
     region = options.region or (options.session and options.session.region_name) or environment.get("AWS_REGION")
     if zonal and not (endpoint or region or session.region_name):
@@ -89,6 +92,19 @@ async def open_client(
         attempts.attach(client)
         async with direct.opened(client, session.get_credentials):
             yield client
+
+
+def _session(profile: str | None) -> aioboto3.Session:
+    """Make a session that reads the SDK's descriptions of services once in a process, which takes most of its time."""
+    core = get_session()
+    session = aioboto3.Session(botocore_session=core, profile_name=profile)
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    return session
+
+
+@lru_cache(maxsize=4)
+def _loader(data_path: str | None) -> Loader:
+    return create_loader(data_path)
 
 
 def _keep_body(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +31,9 @@ __all__ = ["Answer", "Direct"]
 _OK = 200
 _MOST_MISSES = 5
 _READ_AHEAD = 1 << 20
+# Seconds without a byte, after which a connection is taken for dead and the SDK asks over another one. Listings and
+# facts come at once; the SDK's own timeout is one for downloads.
+_LONGEST_SILENCE = 20.0
 # What goes out through the SDK in this task.
 _SENT: ContextVar[list[Any] | None] = ContextVar("sent", default=None)
 
@@ -146,7 +150,7 @@ class Direct:
         if route is None or session is None:
             return None
         path = route.base + path or "/"
-        query = "&".join([f"{name}={quote(value, safe='')}" for name, value in sorted(parameters.items())])
+        query = "&".join([f"{name}={_quoted(value)}" for name, value in sorted(parameters.items())])
         try:
             headers = await self._headers(route, method, path, query)
             url = URL(f"{route.origin}{path}?{query}" if query else route.origin + path, encoded=True)
@@ -180,6 +184,11 @@ class Direct:
         return self._signer.sign(method, route.host, path, query, payer=self._payer)
 
 
+@lru_cache(maxsize=1_024)
+def _quoted(value: str) -> str:
+    return quote(value, safe="")
+
+
 def _remember(request: Any, **_: object) -> None:
     sent = _SENT.get()
     if sent is not None:
@@ -188,7 +197,7 @@ def _remember(request: Any, **_: object) -> None:
 
 def _http_session(settings: Mapping[str, Any], *, tls: bool) -> aiohttp.ClientSession:
     """Make a session with the connections, timeouts and certificates of the SDK's."""
-    connect, read = settings["timeout"]
+    connect, _ = settings["timeout"]
     arguments = settings.get("connector_args") or {}
     return aiohttp.ClientSession(
         auto_decompress=False,
@@ -199,7 +208,7 @@ def _http_session(settings: Mapping[str, Any], *, tls: bool) -> aiohttp.ClientSe
         headers={"Accept-Encoding": "identity", "User-Agent": "refscan"},
         read_bufsize=_READ_AHEAD,
         skip_auto_headers=("Accept", "Content-Type"),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=_LONGEST_SILENCE),
     )
 
 

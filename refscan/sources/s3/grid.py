@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
-from refscan.sources.cut import Eights, Positions, as_bytes, as_eights, mask_of, word_of
-from refscan.sources.s3.listing import FIELDS, MARKS, QUOTE, Frame, Listing, are_quoted, column_of
+from refscan.sources.cut import Positions, as_bytes, cut, pieces
+from refscan.sources.s3.digits import read_numbers
+from refscan.sources.s3.listing import FIELDS, MARKS, QUOTE, Frame, Listing, column_of
 from refscan.sources.s3.unescape import has_only_known_escapes, unescape
 
 __all__ = ["read_grid"]
 
 _LESS, _AMPERSAND = b"<&"
-_WORD = 8
 _LONGEST_ENTRY = 1 << 14
 _LONGEST_MARKS = 1 << 13
 _TAG = re.compile(rb"<(/?)([A-Za-z_][A-Za-z0-9_.-]*)( ?/)?>")
-_TEXT = rb"[^<]*"
+_TEXT = re.compile(rb">[^<]+")
+_QUOTED = re.compile(rb"<ETag>%b[^<]*%b</ETag>" % (QUOTE, QUOTE))
 _MARK = re.compile(rb"\s*<([A-Za-z_][A-Za-z0-9_.-]*)(?:>([^<]*)</\1>| ?/>)")
 
 
@@ -30,15 +30,16 @@ class _Row:
     """How each entry is written.
 
     Attributes:
-        tags: Its tags.
-        fields: Which of these opens which field.
-        words: What the tags are compared with, eight bytes at a time: at an offset, these tags of a row (``None``:
-            all), what is kept of them, and what that must be.
+        tags: The number of its tags.
+        fields: Between which bytes the texts of fields stand: the number of the tag that opens one, the bytes from
+            that tag's begin to the text's, and those from the text's end to the next tag.
+        runs: What stands between texts, tags that follow each other: the number of the first, how far before or behind
+            its begin this begins, and what it is. Each tag is in one of them.
     """
 
-    tags: tuple[bytes, ...]
-    fields: tuple[tuple[int, str], ...]
-    words: tuple[tuple[int, list[int] | None, Eights, Eights], ...]
+    tags: int
+    fields: tuple[tuple[str, int, int, int], ...]
+    runs: tuple[tuple[int, int, bytes], ...]
 
 
 def read_grid(body: bytes, frame: Frame) -> Listing | None:
@@ -54,52 +55,98 @@ def read_grid(body: bytes, frame: Frame) -> Listing | None:
     if first < 0 or end < first or last < end:
         return None
     marks = _read_marks(body[frame.begin : first], body[last : frame.end])
-    row = _read_row(tuple(match[0] for match in _TAG.finditer(body, first, end)), frame.entry)
+    entry = body[first:end]
+    row = _read_row(_TEXT.sub(b">\0", entry), frame.entry, quoted=_QUOTED.search(entry) is not None)
     if marks is None or row is None:
         return None
-    places = np.flatnonzero(as_bytes(body)[first:last] == _LESS) + first
-    if len(places) % len(row.tags):
+    every = as_bytes(body)
+    places = np.flatnonzero(every[first:last] == _LESS) + first
+    if len(places) % row.tags:
         return None
-    grid = places.reshape(-1, len(row.tags))
-    eights = as_eights(body)
-    if not _is_written_so(eights, grid, row):
+    grid = places.reshape(-1, row.tags)
+    if not _is_written_so(body, grid, row):
         return None
-    texts = {field: (grid[:, number] + len(row.tags[number]), grid[:, number + 1]) for number, field in row.fields}
-    quotes = 0
-    if "ETag" in texts and are_quoted(eights, *texts["ETag"]):
-        starts, stops = texts["ETag"]
-        texts["ETag"] = starts + len(QUOTE), stops - len(QUOTE)
-        quotes = 2 * len(grid)
-    # Mostly there are no other escapes.
-    if np.count_nonzero(as_bytes(body) == _AMPERSAND) != quotes and not has_only_known_escapes(body):
+    texts = {
+        field: (grid[:, number] + behind, grid[:, number + 1] - before) for field, number, behind, before in row.fields
+    }
+    if "ETag" in texts and bool((texts["ETag"][0] > texts["ETag"][1]).any()):
         return None
-    columns = {field: column_of(body, *places) for field, places in texts.items()}
+    numbers = read_numbers(body, *texts["Size"]) if "Size" in texts else None
+    columns = {} if numbers is None else {"Size": numbers}
+    texts = {field: places for field, places in texts.items() if field not in columns}
+    # Mostly there are no escapes but quotes.
+    quotes = sum(text.count(QUOTE) for _, _, text in row.runs) * len(grid)
+    if np.count_nonzero(every == _AMPERSAND) == quotes:
+        columns |= {field: _cut_plain(body, *places) for field, places in texts.items()}
+    elif has_only_known_escapes(body):
+        columns |= {field: column_of(body, *places) for field, places in texts.items()}
+    else:
+        return None
     if columns["Key"].null_count:
         return None
     return Listing(columns, marks, columns["Key"][-1].as_py())
 
 
-def _is_written_so(eights: Eights, grid: Positions, row: _Row) -> bool:
+def _cut_plain(body: bytes, starts: Positions, stops: Positions) -> pa.Array:
+    """Return texts that have no escapes; empty ones are null."""
+    return cut(body, starts, stops, None if bool((filled := starts < stops).all()) else filled)
+
+
+def _is_written_so(body: bytes, grid: Positions, row: _Row) -> bool:
     """Tell whether each row has these tags."""
-    for offset, chosen, masks, wanted in row.words:
-        words = eights[grid if chosen is None else grid[:, chosen] + offset]
-        words &= masks
-        if not np.array_equal(words, np.broadcast_to(wanted, words.shape)):
+    for number, offset, text in row.runs:
+        places = grid[:, number] + offset if offset else grid[:, number]
+        if places[-1] + len(text) > len(body) or pieces(body, places, len(text)).tobytes() != text * len(grid):
             return False
     return True
 
 
-def _words_of(tags: tuple[bytes, ...]) -> Iterator[tuple[int, list[int] | None, Eights, Eights]]:
-    for offset in range(0, max(map(len, tags)), _WORD):
-        chosen = [number for number, tag in enumerate(tags) if len(tag) > offset]
-        parts = [tags[number][offset : offset + _WORD] for number in chosen]
-        masks = np.array([mask_of(len(part)) for part in parts])
-        yield offset, chosen if offset else None, masks, np.array([word_of(part) for part in parts])
-
-
 @lru_cache(maxsize=64)
-def _read_row(tags: tuple[bytes, ...], entry: bytes) -> _Row | None:
-    """Check that these are the tags of one entry with a key, and find its fields."""
+def _read_row(skeleton: bytes, entry: bytes, *, quoted: bool) -> _Row | None:
+    """Check that these are the tags of one entry with a key, and find its fields.
+
+    Args:
+        skeleton: Its tags; a zero byte stands for each text between them.
+        entry: Its name.
+        quoted: What its ETag's text begins and ends with is a quote as AWS writes it.
+    """
+    tags = tuple(match[0] for match in _TAG.finditer(skeleton))
+    if b"".join(tags) != skeleton.replace(b"\0", b""):
+        return None
+    fields = _read_fields(tags, entry)
+    if fields is None:
+        return None
+    runs: list[tuple[int, int, bytes]] = []
+    position = 0
+    for number, tag in enumerate(tags):
+        is_text = skeleton.startswith(b"\0", position)
+        position += is_text + len(tag)
+        # An empty text in the first entry is none in others.
+        if is_text or number == 0 or tags[number - 1].replace(b"<", b"</") == tag:
+            runs.append((number, 0, tag))
+        else:
+            begin, offset, before = runs[-1]
+            runs[-1] = begin, offset, before + tag
+    inset = len(QUOTE) if quoted and "ETag" in fields else 0
+    if inset:
+        opens = fields["ETag"]
+        runs = [
+            (
+                number,
+                -inset if number == opens + 1 else 0,
+                (QUOTE if number == opens + 1 else b"") + text + (QUOTE if text.endswith(tags[opens]) else b""),
+            )
+            for number, _, text in runs
+        ]
+    found = tuple(
+        (field, number, len(tags[number]) + (inset if field == "ETag" else 0), inset if field == "ETag" else 0)
+        for field, number in fields.items()
+    )
+    return _Row(len(tags), found, tuple(runs))
+
+
+def _read_fields(tags: tuple[bytes, ...], entry: bytes) -> dict[str, int] | None:
+    """Return the number of the tag that opens each field; ``None``: these are not the tags of one entry with a key."""
     path: list[bytes] = []
     fields: dict[str, int] = {}
     for number, tag in enumerate(tags):
@@ -123,7 +170,7 @@ def _read_row(tags: tuple[bytes, ...], entry: bytes) -> _Row | None:
         path.append(name)
     if path or len(tags) < 2 or tags[0] != b"<%b>" % entry or "Key" not in fields:  # noqa: PLR2004  it opens and closes
         return None
-    return _Row(tags, tuple((number, field) for field, number in fields.items()), tuple(_words_of(tags)))
+    return fields
 
 
 def _read_marks(*parts: bytes) -> dict[str, str] | None:

@@ -45,7 +45,8 @@ class Listing:
     """The texts of a listing, their XML escapes undone.
 
     Attributes:
-        columns: Each field's texts, one for each entry that is kept; null where there is none, or an empty one.
+        columns: Each field's texts, one for each entry that is kept; null where there is none, or an empty one. Sizes
+            may be numbers already.
         marks: The texts that stand beside the entries.
         last_key: The last key of all, those of delete markers too; ``None`` if there is none.
     """

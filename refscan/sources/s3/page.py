@@ -98,7 +98,7 @@ def _followed(rows: pa.RecordBatch, *, truncated: bool, next_key: str | None, to
 
 def _to_page(listing: Listing) -> S3Page:
     columns, marks = listing.columns, listing.marks
-    keys = columns.get("Key", pa.array([], pa.string()))
+    keys = columns["Key"] if "Key" in columns else pa.nulls(0, pa.string())
     length = len(keys)
     if marks.get("EncodingType") == "url":
         keys = unquote(keys)
@@ -137,6 +137,8 @@ def _next_key(listing: Listing, keys: pa.Array) -> str | None:
 
 
 def _sizes(texts: pa.Array) -> pa.Array:
+    if texts.type == pa.int64():
+        return texts
     # The cast takes more than digits: hexadecimal numbers, signs.
     if pc.all(pc.ascii_is_decimal(texts)).as_py() is False:
         raise ValueError("a size is no number")
