@@ -12,6 +12,7 @@ RefscanError
 ├── PathConflictError (ValueError)          two entries for one path
 ├── DigestMismatchError (ValueError)        the recorded bytes can no longer be had
 ├── ArtifactError (ValueError)              a draft is used against its rules
+├── ResumeError (ValueError)                a directory does not hold the scan that is to go on
 └── RegistryError (LookupError)             no such project, artifact, version or alias
 
 Each error carries the URI it is about in ``uri`` (``None`` where there is none), without secrets.
@@ -33,6 +34,7 @@ __all__ = [
     "PathConflictError",
     "RefscanError",
     "RegistryError",
+    "ResumeError",
     "StoreError",
     "UnsupportedSchemeError",
 ]
@@ -97,6 +99,10 @@ class DigestMismatchError(RefscanError, ValueError):
 
 class ArtifactError(RefscanError, ValueError):
     """An artifact is used against its rules: another type, sealed, still being filled."""
+
+
+class ResumeError(RefscanError, ValueError):
+    """A scan cannot go on from this directory."""
 
 
 class RegistryError(RefscanError, LookupError):

@@ -12,11 +12,16 @@ __all__ = ["RangeReceipt", "Receipt"]
 
 @dataclass(frozen=True, slots=True)
 class RangeReceipt:
-    """One key range ``(after, until]`` and the objects found in it; ``until=None`` is the end."""
+    """One key range ``(after, until]``, the objects found in it, and the keys of the first and the last of them.
+
+    ``until=None`` is the end of the key space.
+    """
 
     after: str
     until: str | None
     objects: int
+    first: str | None = None
+    last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,14 @@ class Receipt:
         objects: Entries recorded.
         bytes: Their sizes, as far as they are known.
         requests: Requests sent; for files, files opened and folders read.
+        retries: Those among them that were sent again.
+        splits: How often a range was cut while it was listed.
+        resumed: The scan was killed in between, and went on.
         pinned: Entries that have a version ID.
         skipped: Objects left out, by reason.
         ranges: They tile the key space of the prefix.
+        include: Only what these glob patterns match was taken, if there are any.
+        exclude: What these glob patterns match was left out.
         started: When the scan began.
         ended: When it was complete.
     """
@@ -52,6 +62,11 @@ class Receipt:
     ended: datetime
     skipped: Mapping[str, int] = field(default_factory=dict)
     ranges: tuple[RangeReceipt, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    retries: int = 0
+    splits: int = 0
+    resumed: bool = False
 
     def named(self, name: str | None) -> Receipt:
         """Return it with the reference's name."""
@@ -70,5 +85,7 @@ class Receipt:
                 "started": datetime.fromisoformat(fields["started"]),
                 "ended": datetime.fromisoformat(fields["ended"]),
                 "ranges": tuple(RangeReceipt(**part) for part in fields["ranges"]),
+                "include": tuple(fields.get("include", ())),
+                "exclude": tuple(fields.get("exclude", ())),
             }
         )

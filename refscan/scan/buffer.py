@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import anyio
 import pyarrow as pa
 
-from refscan.scan.spool import Spool
-from refscan.sources.source import PAGE_SCHEMA
+from refscan.scan.run_file import RunFile
 
 __all__ = ["Listed", "RangeBuffer"]
 
@@ -29,37 +28,50 @@ class RangeBuffer:
     """Pages of one range: few in memory, the rest on disk until it is the range's turn.
 
     When it is, ``put`` waits for the reader: first until what is on disk was taken, then while a few pages are ahead.
+
+    Args:
+        kept: Holds every page from the beginning of the range; without it, a file without a name holds those that
+            are too many.
+        pages: How many are in ``kept`` already.
     """
 
-    def __init__(self) -> None:
-        self._pages: deque[Listed] = deque()
-        self._spool: Spool | None = None
-        self._spooled: list[bool] = []
-        self._from_disk: Iterator[Listed] | None = None
-        self._ahead = 0
+    def __init__(self, kept: RunFile | None = None, *, pages: int = 0) -> None:
+        self._kept = kept is not None
+        self._run = kept
+        # Each with where it ends in the file that keeps them all.
+        self._pages: deque[tuple[Listed, int]] = deque()
+        self._on_disk = pages
+        self._read_to = 0
         self._its_turn = False
         self._ended = False
         self._changed = anyio.Event()
 
-    async def put(self, page: Listed) -> None:
-        """Add a page; waits while it is the range's turn and the reader is behind."""
-        if page.rows.num_rows == 0:
+    async def put(self, page: Listed, note: Mapping[str, object] | None = None) -> None:
+        """Add a page; waits while it is the range's turn and the reader is behind.
+
+        ``note`` is kept with it, and is kept even where the page has no rows.
+        """
+        if self._kept and self._run is not None:
+            self._run.append({**(note or {}), "complete": page.complete}, page.rows)
+        if page.rows.num_rows == 0 and not self._kept:
             return
-        while self._its_turn and self._ahead >= _PAGES_IN_MEMORY:
+        while self._its_turn and self._on_disk + len(self._pages) >= _PAGES_IN_MEMORY:
             await self._changed.wait()
-        self._ahead += 1
-        if self._spool is not None or (not self._its_turn and len(self._pages) >= _PAGES_IN_MEMORY):
-            # Once one page is on disk, later ones must follow it there to keep their order.
-            self._spool = self._spool or Spool(PAGE_SCHEMA, "key")
-            self._spool.append(page.rows)
-            self._spooled.append(page.complete)
+        # Once one page is on disk only, later ones must follow it there to keep their order.
+        if self._on_disk or (not self._its_turn and len(self._pages) >= _PAGES_IN_MEMORY):
+            if not self._kept:
+                self._run = self._run or RunFile()
+                self._run.append({"complete": page.complete}, page.rows)
+            self._on_disk += 1
         else:
-            self._pages.append(page)
+            self._pages.append((page, self._run.end if self._run is not None else 0))
         self._wake()
 
     def end(self) -> None:
         """Note that the range is listed to its end."""
         self._ended = True
+        if self._kept and self._run is not None:
+            self._run.close()
         self._wake()
 
     def _wake(self) -> None:
@@ -72,24 +84,22 @@ class RangeBuffer:
         while True:
             page = self._take()
             if page is not None:
-                self._ahead -= 1
                 self._wake()
-                return page
-            if self._ended:
+                if page.rows.num_rows:
+                    return page
+            elif self._ended:
                 return None
-            await self._changed.wait()
+            else:
+                await self._changed.wait()
 
     def _take(self) -> Listed | None:
-        if self._from_disk is not None:
-            page = next(self._from_disk, None)
-            if page is not None:
-                return page
-            self._from_disk = None
         if self._pages:
-            return self._pages.popleft()
-        if self._spool is None:
+            page, end = self._pages.popleft()
+            self._read_to = end
+            return page
+        if not self._on_disk or self._run is None:
             return None
-        spool, self._spool = self._spool, None
-        spool.seal()
-        self._from_disk = map(Listed, spool, self._spooled)
-        return self._take()
+        record = self._run.read(self._read_to)
+        self._read_to = record.end
+        self._on_disk -= 1
+        return Listed(record.rows, bool(record.header["complete"]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["KeyRange", "Ledger"]
+__all__ = ["Found", "KeyRange", "Ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,24 @@ class KeyRange:
         return key > self.after and (self.until is None or key <= self.until)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a stretch of keys: how many objects, and the first and the last key of them."""
+
+    objects: int = 0
+    first: str | None = None
+    last: str | None = None
+
+    def __add__(self, other: Found) -> Found:
+        """Return both together; ``other`` lies behind."""
+        first = self.first if self.first is not None else other.first
+        last = other.last if other.last is not None else self.last
+        return Found(self.objects + other.objects, first, last)
+
+
+_NOTHING = Found()
+
+
 class _State(Enum):
     WAITING = auto()
     TAKEN = auto()
@@ -31,7 +49,7 @@ class _State(Enum):
 class _Entry:
     key_range: KeyRange
     reached: str
-    objects: int = 0
+    found: Found = _NOTHING
     state: _State = _State.WAITING
 
 
@@ -63,22 +81,45 @@ class Ledger:
         """Return where the range that begins behind ``after`` ends at this moment."""
         return self._find(after).key_range.until
 
-    def advance(self, after: str, reached: str, objects: int) -> None:
-        """Note that the range is listed up to and including ``reached``, with so many more objects."""
+    def advance(self, after: str, reached: str, found: Found) -> None:
+        """Note that the range is listed up to and including ``reached``, and what was found on the way."""
         entry = self._find(after)
         if entry.state is not _State.TAKEN or reached < entry.reached:
             raise ValueError(f"the range behind {after!r} cannot go from {entry.reached!r} to {reached!r}")
         until = entry.key_range.until
         entry.reached = reached if until is None else min(reached, until)
-        entry.objects += objects
+        entry.found += found
 
-    def finish(self, after: str, objects: int = 0) -> None:
-        """Note that the range is listed to its end."""
+    def finish(self, after: str, found: Found = _NOTHING) -> None:
+        """Note that the range is listed to its end, and what was found on the way."""
         entry = self._find(after)
         if entry.state is not _State.TAKEN:
             raise ValueError(f"the range behind {after!r} is not being listed")
-        entry.objects += objects
+        entry.found += found
         entry.state = _State.DONE
+
+    def restore(self, after: str, reached: str | None, found: Found) -> None:
+        """Note what was listed of a range that waits; ``None`` reaches to the end of the key space.
+
+        The range is done where that is its end, too.
+        """
+        entry = self._find(after)
+        until = entry.key_range.until
+        if reached is None:
+            possible = until is None
+        else:
+            possible = entry.reached <= reached and (until is None or reached <= until)
+        if entry.state is not _State.WAITING or not possible:
+            raise ValueError(f"the range behind {after!r} cannot have reached {reached!r}")
+        entry.found += found
+        if reached == until:
+            entry.state = _State.DONE
+        elif reached is not None:
+            entry.reached = reached
+
+    def is_done(self, after: str) -> bool:
+        """Tell whether the range is listed to its end."""
+        return self._find(after).state is _State.DONE
 
     def release(self, after: str) -> None:
         """Let the range wait again; whoever takes it goes on where it was."""
@@ -119,9 +160,9 @@ class Ledger:
         index = self._index(after) + 1
         return self._entries[index].key_range.after if index < len(self._entries) else None
 
-    def __iter__(self) -> Iterator[tuple[KeyRange, int]]:
-        """Yield each range in key order with the objects found in it."""
-        return ((entry.key_range, entry.objects) for entry in self._entries)
+    def __iter__(self) -> Iterator[tuple[KeyRange, Found]]:
+        """Yield each range in key order with what was found in it."""
+        return ((entry.key_range, entry.found) for entry in self._entries)
 
     def _index(self, after: str) -> int:
         index = bisect.bisect_left(self._entries, after, key=lambda entry: entry.key_range.after)

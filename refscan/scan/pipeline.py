@@ -6,22 +6,26 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import anyio
 import pyarrow as pa
 import pyarrow.compute as pc
+from anyio import to_thread
 
 from refscan.errors import ListingOrderError, ObjectNotFoundError
 from refscan.first_error import first_error, one_error
 from refscan.manifest.receipt import Receipt
-from refscan.scan.buffer import Listed
+from refscan.scan.filter import PathFilter
+from refscan.scan.journal import Journal
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
-from refscan.scan.ordered import OrderedWorkers
-from refscan.scan.page import check_order, drop_folder_markers
 from refscan.scan.ranges import RangeListing
 from refscan.scan.resolve import Found, resolve
+from refscan.scan.shared import Shared, shared_limits
+from refscan.scan.statting import Statting
 from refscan.scan.tally import Tally
 from refscan.scan.walk import FolderWalk
 from refscan.sources.options import StoreOptions, as_options
@@ -40,6 +44,9 @@ def scan(
     *,
     max_objects: int | None = DEFAULT_MAX_OBJECTS,
     checksum: bool = True,
+    include: str | Iterable[str] | None = None,
+    exclude: str | Iterable[str] | None = None,
+    resume: str | PathLike[str] | None = None,
     options: StoreOptions | Iterable[StoreOptions] | None = None,
     source: Source | None = None,
 ) -> Scan:
@@ -51,6 +58,10 @@ def scan(
         uri: An object, a folder, a bucket, a file, a directory, or a URL.
         max_objects: Refuse more objects than this; ``None`` lifts the limit.
         checksum: Read local files for their MD5.
+        include: Take only what these glob patterns match, as ``Artifact.add_reference`` does.
+        exclude: Leave out what these glob patterns match.
+        resume: A directory that keeps what was listed while the scan runs. A scan that was killed goes on from it, and
+            gives all rows again, from the first one on; ``discard`` removes it.
         options: How the store is reached (``S3Options``, …), where its environment does not say so.
         source: Reads the URI's container; by default the URI's scheme decides.
 
@@ -63,6 +74,7 @@ def scan(
         InvalidURIError: The URI cannot be read.
         UnsupportedSchemeError: No source reads its scheme.
         ValueError: ``options`` are for another kind of store than the URI's.
+        ResumeError: The directory holds another scan (when the scan is entered).
     """
     given = as_options(options)
     location = locate(uri, given)
@@ -72,6 +84,8 @@ def scan(
         source if source is not None else open_source(location, given, checksum=checksum),
         max_objects=max_objects,
         checksum=checksum,
+        only=PathFilter.of(location, include, exclude),
+        resume=resume,
     )
 
 
@@ -86,6 +100,8 @@ class Scan:
         max_objects: Refuse more; ``None`` lifts the limit.
         checksum: Goes into the receipt.
         bounds: Ascending keys that cut the key space into ranges to list at once.
+        only: Takes some of the objects.
+        resume: The directory that keeps what was listed.
     """
 
     def __init__(
@@ -96,6 +112,8 @@ class Scan:
         max_objects: int | None,
         checksum: bool = True,
         bounds: Sequence[str] = (),
+        only: PathFilter | None = None,
+        resume: str | PathLike[str] | None = None,
     ) -> None:
         if max_objects is not None and max_objects < 1:
             raise ValueError(f"max_objects must be at least 1, or None for no limit; not {max_objects}")
@@ -104,17 +122,20 @@ class Scan:
         self.found = Found()
         self.objects = 0
         self._max_objects = max_objects
-        self._tally = Tally(location.uri, limit=max_objects)
+        self._only = only
+        self._tally = Tally(location.uri, limit=max_objects, only=only)
         self._checksum = checksum
         self._bounds = bounds
-        self._emitted = ""
+        self._resume = None if resume is None else Path(resume)
+        self._journal: Journal | None = None
         self._bytes = self._pinned = 0
         self._started = datetime.now(UTC)
         self._receipt: Receipt | None = None
         self._error: Exception | None = None
         self._exit = AsyncExitStack()
         self._group = anyio.create_task_group()
-        self._line: OrderedWorkers[Listed, Listed] | None = None
+        self._shared: Shared | None = None
+        self._statting: Statting | None = None
         self._listing: RangeListing | FolderWalk | None = None
 
     @property
@@ -136,7 +157,34 @@ class Scan:
     @property
     def concurrency(self) -> int:
         """Requests under way."""
-        return self._tally.listing + (self._line.active if self._line else 0)
+        return self._tally.listing + (self._statting.active if self._statting else 0)
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, those before the scan was killed among them."""
+        return self._tally.requests(self.source)
+
+    @property
+    def ranges(self) -> int:
+        """Key ranges, or folders, that are being listed."""
+        return 0 if self._listing is None else self._listing.open_ranges
+
+    @property
+    def left(self) -> int | None:
+        """About how many objects there are besides those ``listed``; ``None`` where nothing is known."""
+        if not isinstance(self._listing, RangeListing) or not self._listing.pages:
+            return None
+        return round(self._listing.pages_left * self._tally.listed / self._listing.pages)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on from what an earlier process has left."""
+        return self._journal is not None and self._journal.resumed
+
+    def discard(self) -> None:
+        """Remove what was kept to go on from: the rows are safe elsewhere."""
+        if self._journal is not None:
+            self._journal.discard()
 
     async def __aenter__(self) -> Self:
         self._started = datetime.now(UTC)
@@ -144,6 +192,12 @@ class Scan:
         try:
             await self._exit.enter_async_context(self.source)
             self.found = await resolve(self.source, self.location)
+            if self._only is not None and self.found.rows is not None:
+                self._only.check_single()
+            if self._resume is not None and self.found.rows is None:
+                self._journal = Journal(self._resume, self._identity(), self._bounds)
+                self._exit.callback(self._journal.close)
+            self._shared = self._exit.enter_context(shared_limits(self.source))
         except BaseException:
             self._send.close()
             self._receive.close()
@@ -186,12 +240,22 @@ class Scan:
         async with self._send:
             try:
                 if self.found.rows is not None:
-                    await self._emit(Listed(self.found.rows, complete=True))
+                    await self._emit(self.found.rows)
                 else:
                     await self._run_listing()
                 self._receipt = self._make_receipt()
             except* Exception as errors:  # noqa: BLE001  handed on, not lost
                 self._error = first_error(errors)
+
+    def _identity(self) -> dict[str, object]:
+        """Return what a scan must have in common with the one it goes on from."""
+        return {
+            "uri": self.location.uri,
+            "prefix": self.found.prefix,
+            "checksum": self._checksum,
+            "include": [] if self._only is None else list(self._only.include),
+            "exclude": [] if self._only is None else list(self._only.exclude),
+        }
 
     async def _run_listing(self) -> None:
         try:
@@ -199,65 +263,47 @@ class Scan:
                 await self._list_all()
         except ListingOrderError:
             # The first pages have shown that the store has another order than it seemed to have.
-            if self._emitted or self.source.capabilities.ordered or isinstance(self._listing, FolderWalk):
+            unordered = not self.source.capabilities.ordered and isinstance(self._listing, RangeListing)
+            if not unordered or self._statting is None or self._statting.emitted:
                 raise
-            self._tally = Tally(self.location.uri, limit=self._max_objects)
+            self._tally = Tally(self.location.uri, limit=self._max_objects, only=self._only)
             await self._list_all()
         if self.objects == 0:
             raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
 
     async def _list_all(self) -> None:
-        async with anyio.create_task_group() as group:
-            line = OrderedWorkers(group, self._stat, concurrency=self.source.capabilities.stat_concurrency)
-            self._line, self._listing = line, self._make_listing()
-            self._listing.start(group, partial(self._put, line), line.end)
-            await line.deliver(self._emit_listed)
+        if self._shared is None:
+            raise RuntimeError("a scan is entered before it lists")
+        tally, uri = self._tally, self.location.uri
+        self._statting = Statting(self.source, tally, self._shared, uri, self._emit, journal=self._journal)
+        # What was kept is read, which may be much.
+        make = partial(self._make_listing, self._shared)
+        self._listing = listing = await to_thread.run_sync(make) if self.resumed else make()
+        try:
+            await self._statting.run(listing)
+        finally:
+            listing.close()
 
-    def _make_listing(self) -> RangeListing | FolderWalk:
-        prefix, uri = self.found.prefix, self.location.uri
+    def _make_listing(self, shared: Shared) -> RangeListing | FolderWalk:
+        prefix, uri, journal = self.found.prefix, self.location.uri, self._journal
         if self.source.capabilities.ordered:
-            return RangeListing(self.source, prefix, uri, self._tally, self._bounds)
-        return FolderWalk(self.source, prefix, uri, self._tally)
+            return RangeListing(
+                self.source, prefix, uri, self._tally, shared.pressure, bounds=self._bounds, journal=journal
+            )
+        return FolderWalk(self.source, prefix, uri, self._tally, shared.walks, journal=journal)
 
     def _nothing_there(self) -> str:
         key, prefix = self.location.key, self.found.prefix
         what = "holds no objects" if not prefix else f"is neither an object nor a folder with objects ({prefix!r})"
         if key.endswith("/"):
             what = "holds no objects"
+        excluded = self._tally.skipped["excluded"]
+        if excluded:
+            what = f"holds {excluded:,} objects, and include= or exclude= (--include, --exclude) leaves out all of them"
         skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(self._tally.skipped.items()) if count)
         return f"nothing to reference: {self.location.uri} {what}" + (f"; skipped: {skipped}" if skipped else "")
 
-    async def _put(self, line: OrderedWorkers[Listed, Listed], page: Listed) -> None:
-        """Put a page into the line of work: pages come in key order."""
-        if page.complete:
-            await line.put(page)
-            return
-        # A few objects, which may be large, are spread; many small ones go in large batches.
-        can, rows = self.source.capabilities, page.rows.num_rows
-        batch = min(can.stat_batch, -(-rows // can.stat_concurrency))
-        for start in range(0, rows, batch):
-            await line.put(Listed(page.rows.slice(start, batch), complete=False))
-
-    async def _stat(self, page: Listed) -> Listed:
-        if page.complete:
-            return page
-        answer = await self.source.stat(page.rows.column("key").to_pylist())
-        rows, markers = drop_folder_markers(answer.rows)
-        self._tally.skipped.update(answer.skipped)
-        self._tally.skipped["folder_marker"] += markers
-        # What was listed and is not there, the source may leave uncounted.
-        self._tally.skipped["vanished"] += page.rows.num_rows - answer.rows.num_rows - sum(answer.skipped.values())
-        return Listed(rows, complete=True)
-
-    async def _emit_listed(self, page: Listed) -> None:
-        """Emit rows; whatever the source answers, none leaves out of order, or twice."""
-        if page.rows.num_rows:
-            check_order(page.rows, self._emitted, self.location.uri)
-            self._emitted = page.rows.column("key")[-1].as_py()
-            await self._emit(page)
-
-    async def _emit(self, page: Listed) -> None:
-        rows = page.rows
+    async def _emit(self, rows: pa.RecordBatch) -> None:
         self.objects += rows.num_rows
         self._bytes += pc.sum(rows.column("size")).as_py() or 0
         self._pinned += rows.num_rows - rows.column("version_id").null_count
@@ -273,10 +319,15 @@ class Scan:
             prefix=None if single else self.found.prefix,
             objects=self.objects,
             bytes=self._bytes,
-            requests=self.source.requests,
+            requests=self.requests,
+            retries=getattr(self.source, "retries", 0),
+            splits=0 if self._listing is None else self._listing.splits,
+            resumed=self.resumed,
             pinned=self._pinned,
             skipped={reason: count for reason, count in sorted(self._tally.skipped.items()) if count},
             ranges=() if self._listing is None else self._listing.ranges(),
-            started=self._started,
+            include=() if self._only is None else self._only.include,
+            exclude=() if self._only is None else self._only.exclude,
+            started=self._started if self._journal is None else self._journal.started,
             ended=datetime.now(UTC),
         )

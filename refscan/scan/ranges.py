@@ -7,19 +7,23 @@ below, which makes the next guess better. The open-source lister swath works so,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+import pyarrow as pa
 from anyio.abc import TaskGroup
 
-from refscan.errors import ListingOrderError
+from refscan.errors import ListingOrderError, StoreError
 from refscan.manifest.receipt import RangeReceipt
 from refscan.scan.alphabet import Alphabet
 from refscan.scan.buffer import Listed, RangeBuffer
-from refscan.scan.ledger import Ledger
+from refscan.scan.journal import Journal
+from refscan.scan.ledger import Found, Ledger
 from refscan.scan.limits import LIST_CONCURRENCY
 from refscan.scan.outlook import Outlook
 from refscan.scan.page import check_order, trim
 from refscan.scan.pressure import Pressure
+from refscan.scan.run_file import Record
 from refscan.scan.tally import Tally
 from refscan.sources.source import Page, Source
 
@@ -42,23 +46,43 @@ class RangeListing:
         prefix: What all keys begin with.
         uri: What is listed, for errors.
         tally: Counts what is seen.
+        pressure: How many requests may be under way, of all scans of the bucket.
         bounds: Ascending keys that cut the key space into ranges to list at once.
+        journal: Keeps what is listed, and may hold what was listed before.
+
+    Raises:
+        MaxObjectsExceededError: The journal holds more than the limit now.
     """
 
-    def __init__(self, source: Source, prefix: str, uri: str, tally: Tally, bounds: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        source: Source,
+        prefix: str,
+        uri: str,
+        tally: Tally,
+        pressure: Pressure,
+        *,
+        bounds: Sequence[str] = (),
+        journal: Journal | None = None,
+    ) -> None:
         self._source = source
         self._prefix = prefix
         self._uri = uri
         self._tally = tally
-        self._ledger = Ledger(bounds)
+        self._journal = journal
+        self._ledger = Ledger(bounds if journal is None else journal.bounds)
         self._buffers: dict[str, RangeBuffer] = {}
         self._outlooks: dict[str, Outlook] = {}
-        for key_range, _ in self._ledger:
-            self._open(key_range.after, Outlook())
         self._alphabet = Alphabet(len(prefix))
+        if journal is not None:
+            for after, pivot in journal.splits:
+                self._ledger.split(after, pivot)
+        for key_range, _ in list(self._ledger):
+            self._open(key_range.after, Outlook())
         # Ranges that are given are listed at once in any case.
-        self._pressure = Pressure(max(source.capabilities.list_concurrency, min(LIST_CONCURRENCY, len(bounds) + 1)))
-        self._hands = 0
+        pressure.raise_to(min(LIST_CONCURRENCY, len(bounds) + 1))
+        self._pressure = pressure
+        self._share = pressure.join(self._schedule)
         self._by_token = False
         self._group: TaskGroup | None = None
         self.pages = 0
@@ -69,7 +93,24 @@ class RangeListing:
 
     def ranges(self) -> tuple[RangeReceipt, ...]:
         """Return the ranges that tile the key space, with the objects found in each."""
-        return tuple(RangeReceipt(part.after, part.until, objects) for part, objects in self._ledger)
+        return tuple(
+            RangeReceipt(part.after, part.until, found.objects, found.first, found.last) for part, found in self._ledger
+        )
+
+    @property
+    def pages_left(self) -> float:
+        """How many pages there seem to be besides those that were listed."""
+        return sum(outlook.left for outlook in self._outlooks.values())
+
+    @property
+    def open_ranges(self) -> int:
+        """Ranges that are not listed to their end."""
+        return len(self._outlooks)
+
+    def close(self) -> None:
+        """Give up what it had of the requests under way, and its files; all tasks have ended."""
+        self._share.leave()
+        self._buffers.clear()
 
     def start(self, group: TaskGroup, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
         """Begin listing; each page goes to ``sink``, in key order, and ``end`` is called behind the last one."""
@@ -79,8 +120,27 @@ class RangeListing:
         self._schedule()
 
     def _open(self, after: str, outlook: Outlook) -> None:
-        self._buffers[after] = RangeBuffer()
         self._outlooks[after] = outlook
+        if self._journal is None:
+            self._buffers[after] = RangeBuffer()
+            return
+        run, pages = self._journal.run(after), 0
+        for record in run.recover():
+            self._restore(after, record)
+            pages += 1
+        self._buffers[after] = RangeBuffer(run, pages=pages)
+        if self._ledger.is_done(after):
+            del self._outlooks[after]
+            self._buffers[after].end()
+
+    def _restore(self, after: str, record: Record) -> None:
+        """Take over a page that was listed before the scan was killed."""
+        note = record.header
+        found = _found(record.rows)
+        self._tally.restore(found.objects, note["skipped"], note["requests"])
+        if found.first is not None and found.last is not None:
+            self._alphabet.add([found.first, found.last])
+        self._ledger.restore(after, note["reached"], found)
 
     async def _feed(self, sink: Callable[[Listed], Awaitable[None]], end: Callable[[], None]) -> None:
         after: str | None = ""
@@ -94,16 +154,16 @@ class RangeListing:
 
     def _schedule(self) -> None:
         """Give work to as many hands as there may be."""
-        while self._group is not None and self._hands < self._pressure.limit:
+        while self._group is not None and self._share.may_start():
             key_range = self._ledger.take()
             if key_range is not None:
-                self._hands += 1
+                self._share.start()
                 self._group.start_soon(self._list_range, key_range.after)
                 continue
             chosen = self._choose()
             if chosen is None:
                 return
-            self._hands += 1
+            self._share.start()
             outlook = self._outlooks[chosen[0]]
             outlook.stealing = True
             self._group.start_soon(self._steal, outlook, *chosen)
@@ -112,7 +172,7 @@ class RangeListing:
         """Return the range with the most left and where to cut it, if any is worth it."""
         if self._by_token or not self._source.capabilities.ranged:
             return None
-        left = sum(outlook.left for outlook in self._outlooks.values())
+        left = self.pages_left
         spent = (self._wasted + len(self._outlooks) * _CUT) / (_FREE + _FREE_PER_PAGE * (self.pages + left))
         if spent >= 1:
             return None
@@ -155,6 +215,8 @@ class RangeListing:
             self._miss()
             self._finish_hand()
             return
+        if self._journal is not None:
+            self._journal.split(victim, pivot)
         self._ledger.split(victim, pivot, taken=True)
         outlook.tried_at = outlook.pages
         self.splits += 1
@@ -168,13 +230,18 @@ class RangeListing:
         self._wasted += 1
 
     def _finish_hand(self) -> None:
-        self._hands -= 1
+        self._share.stop()
         self._schedule()
 
     async def _ask(self, after: str, until: str | None, token: str | None) -> Page:
         self._tally.listing += 1
         try:
             page = await self._source.list_page(self._prefix, after=after, until=until, token=token)
+        except StoreError as error:
+            if not after and until is None:
+                raise
+            where = f"behind {after!r}" + ("" if until is None else f" up to {until!r}")
+            raise type(error)(f"{error} (while the keys {where} were listed)", uri=error.uri) from None
         finally:
             self._tally.listing -= 1
         self._pressure.answered(throttled=page.throttled)
@@ -204,13 +271,15 @@ class RangeListing:
             # page nothing waits, so that no split can come between.
             until = self._ledger.until(start)
             within = trim(page.rows, reached, until)
+            before = self._tally.skipped.copy() if self._journal is not None else None
             rows = self._tally.keep(page, within)
             self._learn(start, page, within.num_rows)
+            found = _found(rows)
             following = page.next_after
             if following is None or (until is not None and following >= until):
-                self._ledger.finish(start, rows.num_rows)
+                self._ledger.finish(start, found)
                 del self._outlooks[start]
-                await self._buffers[start].put(Listed(rows, page.complete))
+                await self._buffers[start].put(Listed(rows, page.complete), self._note(until, before))
                 self._buffers[start].end()
                 self._finish_hand()
                 return
@@ -218,14 +287,21 @@ class RangeListing:
                 raise ListingOrderError(f"{self._uri}: the listing stands still at {reached!r}", uri=self._uri)
             token = page.token
             reached = max(reached, seen) if by_token else following
-            self._ledger.advance(start, reached, rows.num_rows)
+            self._ledger.advance(start, reached, found)
             self._schedule()
-            await self._buffers[start].put(Listed(rows, page.complete))
+            await self._buffers[start].put(Listed(rows, page.complete), self._note(reached, before))
             page = None
-            if self._hands > self._pressure.limit and not by_token:
+            if self._share.must_stop() and not by_token:
                 self._ledger.release(start)
-                self._hands -= 1
+                self._share.stop()
                 return
+
+    def _note(self, reached: str | None, before: Counter[str] | None) -> dict[str, object] | None:
+        """Return what the journal is to know of a page besides its rows."""
+        if before is None:
+            return None
+        skipped = self._tally.skipped - before
+        return {"reached": reached, "skipped": skipped, "requests": self._tally.requests(self._source)}
 
     def _learn(self, start: str, page: Page, kept: int) -> None:
         self.pages += 1
@@ -240,3 +316,8 @@ class RangeListing:
         self._alphabet.add([*samples, last], cut=None if outlook.pages else outlook.cut)
         outlook.add(samples[0], last)
         outlook.look(self._alphabet, self._ledger.until(start))
+
+
+def _found(rows: pa.RecordBatch) -> Found:
+    keys = rows.column("key")
+    return Found(len(keys), keys[0].as_py(), keys[-1].as_py()) if len(keys) else Found()

@@ -53,8 +53,9 @@ def truth(source: MemorySource, prefix: str = "") -> list[dict[str, object]]:
     ]
 
 
-def scanning(source, key: str = "", *, max_objects: int | None = None, bounds: Sequence[str] = (), pin=None) -> Scan:
-    return Scan(Location("memory", "scanned", key, pin, "memory"), source, max_objects=max_objects, bounds=bounds)
+def scanning(source, key: str = "", *, max_objects=None, bounds: Sequence[str] = (), pin=None, resume=None) -> Scan:
+    location = Location("memory", "scanned", key, pin, "memory")
+    return Scan(location, source, max_objects=max_objects, bounds=bounds, resume=resume)
 
 
 async def taken(scan: Scan) -> list[dict[str, object]]:

@@ -95,7 +95,7 @@ async def interrupted(source, directory, batches, **options):
     seed=st.integers(0, 10_000),
     lossy=st.booleans(),
 )
-async def test_rows_are_the_buckets_wherever_it_was_killed(keys, kind, hands, bounds, stops, seed, lossy):
+async def test_rows_are_the_buckets_wherever_it_was_killed(*, keys, kind, hands, bounds, stops, seed, lossy):
     chance = random.Random(seed)
     if kind is Walked:
         keys = {key for key in keys if not key.startswith("/") and "//" not in key and not key.endswith("/")} or {"a"}

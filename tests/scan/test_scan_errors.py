@@ -104,7 +104,12 @@ async def test_an_error_of_the_source_comes_out_plain_behind_rows_in_order(numbe
     rows: list[dict[str, object]] = []
     with pytest.raises(type(ERRORS[number])) as caught:
         await scanned_into(rows, source, bounds=[f"{bound:06}" for bound in sorted(bounds)])
-    assert caught.value is ERRORS[number]
+    if isinstance(caught.value, StoreError):
+        # It names where.
+        assert str(caught.value).startswith(str(ERRORS[number]))
+        assert caught.value.uri == ERRORS[number].uri
+    else:
+        assert caught.value is ERRORS[number]
     assert rows == truth(source.inner)[: len(rows)]
     assert (source.opened, source.closed, source.under_way) == (1, 1, 0)
 
@@ -365,3 +370,10 @@ async def test_a_bucket_without_objects_is_an_error_in_the_body():
         with pytest.raises(ObjectNotFoundError):
             await taken(scan)
     assert source.closed == 1
+
+
+async def test_a_page_that_fails_for_good_names_its_range():
+    error = StoreError("memory://scanned/: broken", uri="memory://scanned/")
+    source = FailingPage(numbered(100), error, at=4, most=1)
+    with pytest.raises(StoreError, match=r"broken \(while the keys behind '[0-9]{6}'( up to '[0-9]+')? were listed\)$"):
+        await scanned(source, bounds=["000050"])

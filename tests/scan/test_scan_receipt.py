@@ -60,7 +60,7 @@ async def test_it_says_what_was_asked_for():
         None,
     )
     assert receipt.checksum is True
-    assert receipt.ranges == (RangeReceipt("", None, 1),)
+    assert receipt.ranges == (RangeReceipt("", None, 1, "pre/a", "pre/a"),)
 
 
 async def test_there_is_none_before_the_end():
