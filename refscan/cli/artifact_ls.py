@@ -1,31 +1,70 @@
-"""``refscan artifact ls``: the artifacts of a registry with their newest versions."""
+"""``refscan artifact ls``: the artifacts of a registry with their newest versions, and the folders of a version."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from refscan.cli.lookup import find_version
 from refscan.cli.sizes import human_size
+from refscan.cli.words import place_name, printable
 from refscan.settings import registry_directory
 
+if TYPE_CHECKING:
+    from refscan.registry.version import Version
+
 __all__ = ["add_parser"]
+
+_PAGE = 10_000
 
 
 def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("ls", parents=[registry], help="list artifacts")
-    parser.add_argument("project", nargs="?", metavar="PROJECT")
+    parser = verbs.add_parser("ls", parents=[registry], help="list artifacts, or a folder of a version")
+    parser.add_argument(
+        "place",
+        nargs="?",
+        type=place_name,
+        default=(None, ""),
+        metavar="WHERE",
+        help="PROJECT: only its artifacts; PROJECT/NAME[:ALIAS][/FOLDER]: what lies directly in this folder",
+    )
     parser.add_argument("--type", metavar="T", help="only artifacts of this type")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
     parser.set_defaults(run=_run)
 
 
 async def _run(arguments: argparse.Namespace) -> int:
+    name, rest = arguments.place
+    if name is not None:
+        version = await find_version(name, arguments.registry, type_name=arguments.type)
+        return await _list_folder(version, rest, as_json=arguments.json)
+    return await _list_artifacts(arguments, rest or None)
+
+
+async def _list_folder(version: Version, folder: str, *, as_json: bool) -> int:
+    """Print a folder page by page: a flat one may hold everything."""
+    after: str | None = None
+    separator = "["
+    while (page := await version.ls(folder, after=after, limit=_PAGE)).num_rows:
+        rows = page.to_pylist()
+        after = rows[-1]["name"]
+        for row in rows:
+            size = "" if row["size"] is None else human_size(row["size"])
+            line = f"{row['entries']:>12,}  {size:>10}  {printable(row['name'])}"
+            print(separator + json.dumps(row) if as_json else line, end="" if as_json else "\n")
+            separator = ", "
+    if as_json:
+        print("[]" if after is None else "]")
+    return 0
+
+
+async def _list_artifacts(arguments: argparse.Namespace, project: str | None) -> int:
     from refscan.registry.registry import Registry  # noqa: PLC0415
 
     async with Registry(registry_directory(arguments.registry)) as registry:
-        records = await registry.catalog.newest(arguments.project, arguments.type)
+        records = await registry.catalog.newest(project, arguments.type)
     if arguments.json:
         rows = [
             {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from refscan.cli.progress import Progress
 from refscan.cli.sizes import human_size
 from refscan.cli.stores import add_store_options, store_options
-from refscan.cli.words import add_max_objects, full_name
+from refscan.cli.words import add_max_objects, add_patterns, full_name
 from refscan.errors import ArtifactError, ObjectNotFoundError
 from refscan.redact import redact
 
@@ -31,9 +31,16 @@ def add_parser(verbs: Any, registry: argparse.ArgumentParser) -> None:
     parser.add_argument("--alias", action="append", default=[], metavar="A", help="also call the version this")
     parser.add_argument("--description", metavar="T")
     add_max_objects(parser)
+    add_patterns(parser)
     parser.add_argument("--no-checksum", action="store_true", help="do not read local files for their MD5")
     parser.add_argument("--json", action="store_true", help="print the version as one JSON object")
     parser.add_argument("sources", nargs="+", metavar="PATH_OR_URI", help="a path is stored, a URI is referenced")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="keep what is listed here, and go on from it after a kill (removed at the end)",
+    )
     add_store_options(parser)
     parser.set_defaults(run=_run)
 
@@ -52,8 +59,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         async with Progress() as progress:
             run.on_scan = progress.watch
             artifact = Artifact(name.name, arguments.type, description=arguments.description)
-            for source in arguments.sources:
-                await _add(artifact, source, arguments)
+            for number, source in enumerate(arguments.sources):
+                await _add(artifact, source, arguments, number)
             version = await run.log_artifact(artifact, aliases=arguments.alias)
     if arguments.json:
         print(
@@ -83,9 +90,16 @@ async def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _add(artifact: Artifact, source: str, arguments: argparse.Namespace) -> None:
+async def _add(artifact: Artifact, source: str, arguments: argparse.Namespace, number: int) -> None:
     if _HAS_SCHEME.match(source):
-        await artifact.add_reference(source, checksum=not arguments.no_checksum, max_objects=arguments.max_objects)
+        await artifact.add_reference(
+            source,
+            checksum=not arguments.no_checksum,
+            max_objects=arguments.max_objects,
+            include=arguments.include,
+            exclude=arguments.exclude,
+            resume=None if arguments.resume is None else arguments.resume / str(number),
+        )
     elif Path(source).is_dir():
         await artifact.add_dir(source)
     elif Path(source).exists():

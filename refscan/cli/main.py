@@ -14,7 +14,11 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 after an error, 2 after wrong usage, 130 after Ctrl-C."""
+    """Run the command line and return its exit code.
+
+    That is 0, 1 after an error, 2 after wrong usage, 130 after Ctrl-C, or what a verb says it means, such as 3 of
+    ``artifact verify``.
+    """
     debug = False
     try:
         try:
@@ -43,7 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from refscan.cli import artifact_export, artifact_get, artifact_ls, artifact_put, artifact_verify  # noqa: PLC0415
+    from refscan.cli import (  # noqa: PLC0415  # noqa: PLC0415
+        artifact_delete,
+        artifact_diff,
+        artifact_export,
+        artifact_get,
+        artifact_ls,
+        artifact_pull,
+        artifact_push,
+        artifact_put,
+        artifact_verify,
+        gc,
+    )
     from refscan.cli import scan as scan_verb  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
@@ -63,8 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     scan_verb.add_parser(verbs, shared)
     artifact = verbs.add_parser("artifact", help="record, list, check, export and download artifacts")
     nouns = artifact.add_subparsers(metavar="COMMAND", required=True)
-    for module in (artifact_put, artifact_get, artifact_ls, artifact_verify, artifact_export):
+    for module in (artifact_put, artifact_get, artifact_ls, artifact_diff, artifact_verify, artifact_export):
         module.add_parser(nouns, registry)
+    for module in (artifact_push, artifact_pull):
+        module.add_parser(nouns, registry)
+    artifact_delete.add_parser(nouns, registry)
+    gc.add_parser(verbs, registry)
     return parser
 
 

@@ -64,6 +64,6 @@ class Progress:
             size = sum(download.bytes for download in self._downloads)
             return f"{files:,} files, {human_size(size)}, {human_size(int(size / seconds))}/s"
         objects = sum(scan.objects for scan in self._scans)
-        requests = sum(scan.source.requests for scan in self._scans)
+        requests = sum(scan.requests for scan in self._scans)
         concurrency = sum(scan.concurrency for scan in self._scans)
         return f"{objects:,} objects, {objects / seconds:,.0f}/s, {requests:,} requests, {concurrency} at once"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from refscan.cli.progress import Progress
 from refscan.cli.sizes import human_size
 from refscan.cli.stores import add_store_options, store_options
-from refscan.cli.words import add_max_objects
+from refscan.cli.words import add_max_objects, add_patterns
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -25,7 +25,14 @@ def add_parser(verbs: Any, shared: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser("scan", parents=[shared], help="list the objects of a URI")
     parser.add_argument("uri", metavar="URI", help="s3://…, gs://…, az://…, https://…, file:///…")
     add_max_objects(parser)
+    add_patterns(parser)
     parser.add_argument("--output", type=Path, metavar="FILE.parquet", help="write the objects to a Parquet file")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="keep what is listed here, and go on from it after a kill (removed at the end)",
+    )
     parser.add_argument("--json", action="store_true", help="print how the scan went as one JSON object")
     add_store_options(parser)
     parser.set_defaults(run=_run)
@@ -35,12 +42,20 @@ async def _run(arguments: argparse.Namespace) -> int:
     from refscan.scan.pipeline import scan  # noqa: PLC0415
 
     async with Progress() as progress, _writer(arguments.output) as writer:
-        running = scan(arguments.uri, max_objects=arguments.max_objects, options=store_options(arguments))
+        running = scan(
+            arguments.uri,
+            max_objects=arguments.max_objects,
+            include=arguments.include,
+            exclude=arguments.exclude,
+            resume=arguments.resume,
+            options=store_options(arguments),
+        )
         progress.watch(running)
         async with running as batches:
             async for batch in batches:
                 if writer is not None:
                     writer.write_batch(batch)
+    running.discard()
     receipt = running.receipt
     if arguments.json:
         print(json.dumps(receipt.to_json()))

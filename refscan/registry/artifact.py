@@ -27,6 +27,7 @@ from refscan.registry.staging import Staging, StagingSource
 from refscan.registry.text import check_text
 from refscan.scan.collect import collect
 from refscan.scan.entries import check_name
+from refscan.scan.filter import PathFilter
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
 from refscan.scan.many import NamedURI, collect_many
 from refscan.scan.pipeline import Scan
@@ -126,6 +127,9 @@ class Artifact:
         *,
         checksum: bool = True,
         max_objects: int | None = DEFAULT_MAX_OBJECTS,
+        include: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] | None = None,
+        resume: str | PathLike[str] | None = None,
         options: StoreOptions | None = None,
         source: Source | None = None,
     ) -> Receipt | None:
@@ -138,7 +142,12 @@ class Artifact:
             name: Where it stands in the artifact: a folder's objects below ``name/``, a single object as ``name``.
                 Without it a folder's objects stand at the root, a single object under its last path segment.
             checksum: Digests tell the content. Without it they tell the URI, and local files are not read.
-            max_objects: Refuse more objects than this; ``None`` lifts the limit.
+            max_objects: Refuse more objects than this; ``None`` lifts the limit. Those left out do not count.
+            include: Take only what one of these glob patterns matches, such as ``**/*.png``: the whole path below the
+                reference, as Python's ``pathlib.PurePath.full_match`` does it, case-sensitive.
+            exclude: Leave out what one of these glob patterns matches; it wins over ``include``.
+            resume: A directory that keeps what was listed. Should the process be killed, the same call in another one
+                goes on from there; it is removed once a version holds the entries.
             options: How the store is reached (``S3Options``, …); by default the run's options, else the
                 environment, decide.
             source: Reads the URI's container; by default the URI's scheme decides.
@@ -149,13 +158,20 @@ class Artifact:
         Raises:
             InvalidURIError: The URI cannot be read; a local path needs ``file://``.
             ValueError: ``options`` are for another kind of store than the URI's.
-            ObjectNotFoundError: There is nothing there.
+            ObjectNotFoundError: There is nothing there, or ``include`` and ``exclude`` leave nothing of it.
             MaxObjectsExceededError: There is more than ``max_objects``.
             PathConflictError: A path is taken by another digest.
-            InvalidPathError: ``name`` is not a relative path, or an unknown scheme has no ``name``.
+            InvalidPathError: ``name`` is not a relative path, a pattern is none, or an unknown scheme has no ``name``.
+            ResumeError: The directory to go on from holds another scan, or another process uses it.
+            ArtifactError: Patterns are given for what is not listed: another artifact's entry, or an unknown scheme.
         """
         async with self._addition():
             name = None if name is None else check_name(name)
+            listed = source is not None or (isinstance(uri, str) and not is_entry_uri(uri) and has_source(uri))
+            if not listed and (include or exclude):
+                raise ArtifactError(
+                    "include= and exclude= choose among the objects of a store; this reference lists none"
+                )
             if isinstance(uri, Entry):
                 await self._add_entry(uri, name)
                 return None
@@ -173,6 +189,8 @@ class Artifact:
                 source or open_source(location, given, checksum=checksum),
                 max_objects=max_objects,
                 checksum=checksum,
+                only=PathFilter.of(location, include, exclude),
+                resume=resume,
             )
             return await self._add_scan(scan, location, name=name, checksum=checksum)
 
@@ -332,7 +350,7 @@ class Artifact:
             change=_without_refs if stored else None,
         )
         receipt = scan.receipt.named(name)
-        await self.draft.add_runs(runs, None if stored else receipt)
+        await self.draft.add_runs(runs, None if stored else receipt, on_logged=scan.discard)
         return receipt
 
 

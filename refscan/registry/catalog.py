@@ -12,16 +12,17 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from refscan.errors import ArtifactError, RegistryError, StoreError
+from refscan.errors import ArtifactError, RefscanError, StoreError
 from refscan.registry.database import open_engine
+from refscan.registry.formats import bring_up_to_date
+from refscan.registry.leases import Leases
 from refscan.registry.records import Outcome, Proposal, Record
-from refscan.registry.tables import alias, artifact, edge, metadata, project, run, version
+from refscan.registry.store import LocalStore
+from refscan.registry.tables import alias, artifact, edge, project, run, version
 from refscan.registry.uncancelled import to_its_end
+from refscan.registry.version_rows import find_record, newest_keys, records_of
 
 __all__ = ["Catalog"]
-
-_LARGEST = 2**63 - 1  # what a column holds
-_FORMAT = 1
 
 
 class Catalog:
@@ -32,10 +33,12 @@ class Catalog:
 
     Args:
         path: The SQLite file.
+        store: Where manifests and files are stored before they are committed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store: LocalStore) -> None:
         self.path = path
+        self.leases = Leases(store)
         self._engine: AsyncEngine | None = None
 
     @to_its_end
@@ -50,13 +53,8 @@ class Catalog:
                 f"the registry directory {self.path.parent} cannot be made ({error.strerror}); set REFSCAN_REGISTRY"
             ) from error
         self._engine = open_engine(self.path)
-        async with self._begin() as connection:
-            found = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
-            if found > _FORMAT:
-                raise StoreError(f"the registry {self.path} was written by a later release; upgrade refscan")
-            if found < _FORMAT:
-                await connection.run_sync(metadata.create_all)
-                await connection.exec_driver_sql(f"PRAGMA user_version={_FORMAT}")
+        async with self.begin() as connection:
+            await bring_up_to_date(connection, self.path)
 
     @to_its_end
     async def close(self) -> None:
@@ -64,9 +62,11 @@ class Catalog:
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
+        self.leases.close()
 
     @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction that has the write lock; to be used in what runs ``to_its_end``."""
         if self._engine is None:
             raise RuntimeError("the catalog is not open")
         try:
@@ -81,8 +81,8 @@ class Catalog:
 
     @to_its_end
     async def start_run(self, run_id: str, project_name: str, job_type: str | None, group: str | None) -> None:
-        """Note that a run began; makes its project."""
-        async with self._begin() as connection:
+        """Note that a run began, and take its lease on what it will store; makes its project."""
+        async with self.begin() as connection:
             project_id = await _project_id(connection, project_name)
             await connection.execute(
                 run.insert().values(
@@ -94,11 +94,13 @@ class Catalog:
                     started_at=datetime.now(UTC),
                 )
             )
+            await self.leases.take(connection, run_id)
 
     @to_its_end
     async def end_run(self, run_id: str, state: str) -> None:
-        """Note that a run ended: ``finished`` or ``failed``."""
-        async with self._begin() as connection:
+        """Note that a run ended, ``finished`` or ``failed``, and give its lease back."""
+        async with self.begin() as connection:
+            await self.leases.give_back(connection, run_id)
             await connection.execute(
                 run.update().where(run.c.id == run_id).values(state=state, ended_at=datetime.now(UTC))
             )
@@ -108,23 +110,25 @@ class Catalog:
         """Give each proposal its version, in order, in one transaction.
 
         A proposal with the digest of the artifact's newest version makes none. One with another type than the
-        artifact's is refused, takes no number, and holds up none behind it.
+        artifact's, or of a run whose lease is lost, is refused, takes no number, and holds up none behind it.
         """
-        async with self._begin() as connection:
-            states = await _states(connection, proposals)
+        async with self.begin() as connection:
+            held = await self.leases.held(connection, {proposal.run_id for proposal in proposals})
+            states = await _states(connection, [proposal for proposal in proposals if proposal.run_id in held])
             outcomes: list[tuple[Proposal, _State | None, int, bool]] = []
             now = datetime.now(UTC)
             new_versions: list[dict[str, Any]] = []
             edges: list[dict[str, Any]] = []
             moved: dict[tuple[int, str], int] = {}
             for proposal in proposals:
-                state = states[proposal.project, proposal.name]
-                if state.type != proposal.type:
+                state = states.get((proposal.project, proposal.name))
+                if state is None or state.type != proposal.type or proposal.run_id not in held:
                     outcomes.append((proposal, None, 0, False))
                     continue
                 created = state.digest != proposal.digest
                 if created:
-                    state.number, state.digest = state.number + 1, proposal.digest
+                    state.number = state.last = state.last + 1
+                    state.digest = proposal.digest
                     new_versions.append(_version_row(state, proposal, now))
                 moved |= {(state.artifact_id, name): state.number for name in (*proposal.aliases, "latest")}
                 edges.append(_edge_row(proposal.run_id, state.artifact_id, state.number, "logged", now))
@@ -135,11 +139,13 @@ class Catalog:
             if edges:
                 await connection.execute(edge.insert(), edges)
             numbers = [(state.artifact_id, number) for _, state, number, _ in outcomes if state is not None]
-            records = await _records(connection, numbers)
+            records = await records_of(connection, numbers)
         return [
             Outcome(records[state.artifact_id, number], created)
             if state is not None
-            else Outcome(error=_type_error(proposal, states[proposal.project, proposal.name].type))
+            else Outcome(
+                error=_refusal(proposal, states[proposal.project, proposal.name] if proposal.run_id in held else None)
+            )
             for proposal, state, number, created in outcomes
         ]
 
@@ -150,13 +156,13 @@ class Catalog:
         Raises:
             RegistryError: There is no such project, artifact, version or alias.
         """
-        async with self._begin() as connection:
-            return await _find(connection, project_name, name, alias_name)
+        async with self.begin() as connection:
+            return await find_record(connection, project_name, name, alias_name)
 
     @to_its_end
     async def use(self, run_id: str, record: Record) -> None:
         """Note that a run has a version as its input."""
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             row = _edge_row(run_id, record.artifact_id, record.number, "used", datetime.now(UTC))
             await connection.execute(edge.insert(), [row])
 
@@ -164,30 +170,15 @@ class Catalog:
     async def type_of(self, project_name: str, name: str) -> str | None:
         """Return an artifact's type, or ``None`` if there is no such artifact."""
         query = sql.select(artifact.c.type).join(project).where(project.c.name == project_name, artifact.c.name == name)
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
     @to_its_end
     async def newest(self, project_name: str | None, type_name: str | None) -> list[Record]:
         """Return the newest version of each artifact, by project and name."""
-        newest = (
-            sql.select(version.c.artifact_id, sql.func.max(version.c.number).label("number"))
-            .group_by(version.c.artifact_id)
-            .subquery()
-        )
-        query = (
-            sql.select(newest.c.artifact_id, newest.c.number)
-            .join(artifact, artifact.c.id == newest.c.artifact_id)
-            .join(project, project.c.id == artifact.c.project_id)
-            .order_by(project.c.name, artifact.c.name)
-        )
-        if project_name is not None:
-            query = query.where(project.c.name == project_name)
-        if type_name is not None:
-            query = query.where(artifact.c.type == type_name)
-        async with self._begin() as connection:
-            keys = [(row.artifact_id, row.number) for row in await connection.execute(query)]
-            records = await _records(connection, keys)
+        async with self.begin() as connection:
+            keys = await newest_keys(connection, project_name, type_name)
+            records = await records_of(connection, keys)
         return [records[key] for key in keys]
 
     @to_its_end
@@ -198,20 +189,21 @@ class Catalog:
             .where(edge.c.run_id == run_id)
             .order_by(edge.c.id)
         )
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             rows = (await connection.execute(query)).all()
-            records = await _records(connection, [(row.artifact_id, row.number) for row in rows])
+            records = await records_of(connection, [(row.artifact_id, row.number) for row in rows])
         return list(dict.fromkeys((row.kind, records[row.artifact_id, row.number]) for row in rows))
 
 
 @dataclass(slots=True)
 class _State:
-    """An artifact while versions are added to it."""
+    """An artifact while versions are added to it: its newest version, and the last number that was ever given."""
 
     artifact_id: int
     type: str
     number: int
     digest: str | None
+    last: int
 
 
 async def _project_id(connection: AsyncConnection, name: str) -> int:
@@ -244,16 +236,24 @@ async def _states(connection: AsyncConnection, proposals: Sequence[Proposal]) ->
         if found is None:
             row = artifact.insert().values(project_id=project_id, name=proposal.name, type=proposal.type)
             artifact_id = await _insert(connection, row)
-            states[key] = _State(artifact_id, proposal.type, -1, None)
+            states[key] = _State(artifact_id, proposal.type, -1, None, -1)
             continue
+        numbered = sql.select(sql.func.max(version.c.number)).where(version.c.artifact_id == found.id)
+        last: int | None = (await connection.execute(numbered)).scalar_one()
         newest = (
-            sql.select(version.c.number, version.c.digest)
-            .where(version.c.artifact_id == found.id)
+            sql.select(version.c.digest, version.c.number)
+            .where(version.c.artifact_id == found.id, version.c.deleted_at.is_(None))
             .order_by(version.c.number.desc())
             .limit(1)
         )
-        last = (await connection.execute(newest)).one_or_none()
-        states[key] = _State(found.id, found.type, last.number if last else -1, last.digest if last else None)
+        standing = (await connection.execute(newest)).one_or_none()
+        states[key] = _State(
+            found.id,
+            found.type,
+            standing.number if standing else -1,
+            standing.digest if standing else None,
+            -1 if last is None else last,
+        )
     return states
 
 
@@ -292,72 +292,13 @@ async def _move_aliases(connection: AsyncConnection, moved: dict[tuple[int, str]
     )
 
 
-def _type_error(proposal: Proposal, existing: str) -> ArtifactError:
+def _refusal(proposal: Proposal, state: _State | None) -> RefscanError:
+    if state is None:
+        return StoreError(
+            f"{proposal.project}/{proposal.name} was not logged: garbage collection took its run for dead and may have "
+            "removed what it had stored; fill and log it again in a new run"
+        )
     return ArtifactError(
-        f"the artifact {proposal.project}/{proposal.name} has the type {existing!r}, and a name keeps its type; "
+        f"the artifact {proposal.project}/{proposal.name} has the type {state.type!r}, and a name keeps its type; "
         f"log {proposal.type!r} under another name"
-    )
-
-
-async def _find(connection: AsyncConnection, project_name: str, name: str, alias_name: str) -> Record:
-    query = sql.select(artifact.c.id).join(project).where(project.c.name == project_name, artifact.c.name == name)
-    artifact_id = (await connection.execute(query)).scalar_one_or_none()
-    if artifact_id is None:
-        raise RegistryError(f"there is no artifact {project_name}/{name}; `refscan artifact ls` shows those there are")
-    number: int | None
-    if alias_name[:1] == "v" and alias_name[1:].isdecimal():
-        number = min(int(alias_name[1:]), _LARGEST)
-    else:
-        aliased = sql.select(alias.c.number).where(alias.c.artifact_id == artifact_id, alias.c.alias == alias_name)
-        number = (await connection.execute(aliased)).scalar_one_or_none()
-    records = {} if number is None else await _records(connection, [(artifact_id, number)])
-    if not records:
-        known = sql.select(alias.c.alias).where(alias.c.artifact_id == artifact_id).order_by(alias.c.alias)
-        names = ", ".join((await connection.execute(known)).scalars())
-        raise RegistryError(
-            f"{project_name}/{name} has no version or alias {alias_name!r}; its aliases are: {names or 'none'}"
-        )
-    return next(iter(records.values()))
-
-
-async def _records(connection: AsyncConnection, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Record]:
-    records: dict[tuple[int, int], Record] = {}
-    by_artifact: dict[int, set[int]] = {}
-    for artifact_id, number in keys:
-        by_artifact.setdefault(artifact_id, set()).add(number)
-    for artifact_id, numbers in by_artifact.items():
-        query = (
-            sql.select(version, artifact.c.name, artifact.c.type, project.c.name.label("project"))
-            .join(artifact, artifact.c.id == version.c.artifact_id)
-            .join(project, project.c.id == artifact.c.project_id)
-            .where(version.c.artifact_id == artifact_id, version.c.number.in_(numbers))
-        )
-        names: dict[int, list[str]] = {}
-        aliases = sql.select(alias.c.number, alias.c.alias).where(
-            alias.c.artifact_id == artifact_id, alias.c.number.in_(numbers)
-        )
-        for row in await connection.execute(aliases):
-            names.setdefault(row.number, []).append(row.alias)
-        for row in await connection.execute(query):
-            records[artifact_id, row.number] = _record(row, tuple(sorted(names.get(row.number, ()))))
-    return records
-
-
-def _record(row: Any, aliases: tuple[str, ...]) -> Record:
-    return Record(
-        artifact_id=row.artifact_id,
-        project=row.project,
-        name=row.name,
-        type=row.type,
-        number=row.number,
-        digest=row.digest,
-        pin_digest=row.pin_digest,
-        manifest=row.manifest,
-        entry_count=row.entry_count,
-        size=row.size,
-        description=row.description,
-        metadata=row.metadata,
-        receipts=row.receipts,
-        created_at=row.created_at.replace(tzinfo=row.created_at.tzinfo or UTC),
-        aliases=aliases,
     )

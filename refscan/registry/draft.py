@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import anyio
 import pyarrow as pa
@@ -33,6 +33,7 @@ class Draft:
         self.receipts: list[Receipt] = []
         self._loose: dict[str, Row] = {}
         self._runs: list[Spool] = []
+        self._on_logged: list[Callable[[], None]] = []
         self._adding = anyio.Lock()
 
     async def add_row(self, row: Row) -> None:
@@ -56,8 +57,10 @@ class Draft:
                 self._runs.append(self._take_loose())
                 await self._tidy()
 
-    async def add_runs(self, runs: list[Spool], receipt: Receipt | None) -> None:
-        """Add a reference's runs, each sorted and sealed, and its receipt.
+    async def add_runs(
+        self, runs: list[Spool], receipt: Receipt | None, *, on_logged: Callable[[], None] | None = None
+    ) -> None:
+        """Add a reference's runs, each sorted and sealed, its receipt, and what to call once they are logged.
 
         Raises:
             PathConflictError: A path is taken by another digest.
@@ -68,6 +71,8 @@ class Draft:
             self._runs.extend(runs)
             if receipt is not None:
                 self.receipts.append(receipt)
+            if on_logged is not None:
+                self._on_logged.append(on_logged)
             await self._tidy()
 
     def _check(self, runs: list[Spool]) -> None:
@@ -101,6 +106,11 @@ class Draft:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield all entries in path order; may be called again, and by several threads at once."""
         return merge(self._runs)
+
+    def logged(self) -> None:
+        """Let go of what was kept until a version holds the entries."""
+        while self._on_logged:
+            self._on_logged.pop()()
 
     def close(self) -> None:
         """Forget the entries."""

@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+from anyio import to_thread
 
 from refscan.errors import InvalidURIError, ObjectNotFoundError
-from refscan.manifest.reader import find_entry
+from refscan.manifest.seek import ManifestRows
 from refscan.registry.current import current_run
 from refscan.registry.registry import Registry
 from refscan.settings import registry_directory
@@ -92,5 +93,8 @@ async def find_entry_by_uri(uri: str, directory: Path | None = None) -> Entry:
     chosen = directory or (run.registry.directory if run is not None else registry_directory())
     async with Registry(chosen) as registry:
         record = await registry.catalog.find(project, name, alias)
-        rows = find_entry(registry.store.read_index(record.manifest), registry.store.segment_path, path)
+        store = registry.store
+        rows = await to_thread.run_sync(
+            lambda: ManifestRows(store.read_index(record.manifest), store.segment_path).find(path)
+        )
         return entry_of(rows, f"refscan://{project}/{name}:v{record.number}", path)

@@ -48,6 +48,7 @@ class Record:
     receipts: str
     created_at: datetime
     aliases: tuple[str, ...]
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ class Registry:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.catalog = Catalog(directory / "catalog.sqlite")
         self.store = LocalStore(directory)
+        self.catalog = Catalog(directory / "catalog.sqlite", self.store)
 
     async def __aenter__(self) -> Self:
         try:

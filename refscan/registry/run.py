@@ -20,6 +20,7 @@ from refscan.manifest.index import Index
 from refscan.manifest.writer import write_manifest
 from refscan.registry.artifact import Artifact
 from refscan.registry.current import enter_run, leave_run
+from refscan.registry.draft import Draft
 from refscan.registry.queue import LogHandle, LogQueue
 from refscan.registry.records import Proposal
 from refscan.registry.registry import Registry
@@ -125,6 +126,8 @@ class Run:
         self.registry = registry
         self.options = options
         self.on_scan: Callable[[Scan], None] | None = None
+        # Of what is prepared and not committed.
+        self._drafts: dict[int, Draft] = {}
         self._queue: LogQueue[_Asked, Proposal, Version] = LogQueue(self._prepare, self._commit, size=queue_size)
         self._tasks = anyio.create_task_group()
         self._token: Token[Run | None] | None = None
@@ -225,7 +228,7 @@ class Run:
         artifact = asked.artifact
         index, name = await to_thread.run_sync(self._write, artifact)
         receipts = [receipt.to_json() for receipt in artifact.draft.receipts]
-        return Proposal(
+        proposal = Proposal(
             project=self.project,
             name=artifact.name,
             type=artifact.type,
@@ -240,6 +243,8 @@ class Run:
             aliases=asked.aliases,
             run_id=self.id,
         )
+        self._drafts[id(proposal)] = artifact.draft
+        return proposal
 
     def _write(self, artifact: Artifact) -> tuple[Index, str]:
         """Store files, segments and index; the transaction that makes them a version comes after."""
@@ -251,6 +256,10 @@ class Run:
 
     async def _commit(self, proposals: Sequence[Proposal]) -> Sequence[Version | Exception]:
         outcomes = await self.registry.catalog.commit(proposals)
+        for proposal, outcome in zip(proposals, outcomes, strict=True):
+            draft = self._drafts.pop(id(proposal))
+            if not outcome.error:
+                draft.logged()
         return [
             outcome.error
             or Version.of(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +19,14 @@ import pyarrow as pa
 from refscan.errors import StoreError
 from refscan.manifest.index import Index
 
-__all__ = ["LocalStore"]
+__all__ = ["Kind", "LocalStore"]
 
 Kind = Literal["segments", "manifests", "files"]
+_NAMES = {
+    "segments": re.compile(r"[0-9a-f]{64}"),
+    "manifests": re.compile(r"[0-9a-f]{64}"),
+    "files": re.compile(r"[0-9a-f]{32}"),
+}
 _SYNCS_AT_ONCE = 16
 _STALE_AFTER = 7 * 24 * 3600  # seconds; a file that is still being written is younger
 
@@ -47,14 +53,23 @@ class LocalStore:
         """Return where the stored file with this base64 MD5 lies."""
         return self.path("files", base64.b64decode(digest).hex())
 
-    def put_segment(self, name: str, data: pa.Buffer) -> None:
-        """Store a segment, if it is not there yet."""
-        self._put_bytes("segments", name, memoryview(data))
+    def lease_path(self, run_id: str) -> Path:
+        """Return where the file of a run's lease lies."""
+        return self.root / "leases" / run_id
+
+    def put_segment(self, name: str, encode: Callable[[], pa.Buffer]) -> int:
+        """Store a segment, if it is not there yet, and return the bytes of its file."""
+        target = self.segment_path(name)
+        if not _touch(target):
+            self._write(target, memoryview(encode()))
+        return target.stat().st_size
 
     def put_index(self, index: Index) -> str:
         """Store a manifest's index, if it is not there yet, and return its name."""
         name, data = index.dump()
-        self._put_bytes("manifests", name, memoryview(data))
+        target = self.path("manifests", name)
+        if not _touch(target):
+            self._write(target, memoryview(data))
         return name
 
     def read_index(self, name: str) -> Index:
@@ -80,11 +95,12 @@ class LocalStore:
     def _put_file(self, staged: Path, digest: str) -> Path | None:
         """Move one file, and return the folder that wants to be synced."""
         target = self.file_path(digest)
-        if target.exists():
+        if _touch(target):
             staged.unlink()
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
         if staged.stat().st_dev == self.staging().stat().st_dev:
+            os.utime(staged)
             _sync(staged)
             staged.replace(target)
             return target.parent
@@ -95,16 +111,66 @@ class LocalStore:
         staged.unlink()
         return target.parent
 
-    def _put_bytes(self, kind: Kind, name: str, data: memoryview) -> None:
-        target = self.path(kind, name)
-        if target.exists():
-            return
+    def _write(self, target: Path, data: memoryview) -> None:
         with self.temporary() as path:
             with path.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             _place(path, target)
+
+    def names(self, kind: Kind) -> Iterator[Path]:
+        """Yield the stored files of a kind, in no order."""
+        with suppress(FileNotFoundError), os.scandir(self.root / kind) as folders:
+            for folder in folders:
+                with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder.path) as files:
+                    for file in files:
+                        if file.name[:2] == folder.name and _NAMES[kind].fullmatch(file.name):
+                            yield Path(file.path)
+
+    def discard(self, path: Path, touched_since: int | None) -> bool:
+        """Remove a stored file, unless it was stored or touched since; tell whether it is gone.
+
+        To be called by one at a time, while nothing is committed. The file is moved away first, so that whoever
+        finds it present has touched it before, which shows then, and whoever comes later finds it absent.
+
+        Args:
+            path: The file.
+            touched_since: By the store's clock, in nanoseconds; ``None`` removes it in any case.
+        """
+        aside = self._trash / f"{path.parent.parent.name}-{path.name}"
+        try:
+            if touched_since is not None and path.stat().st_mtime_ns >= touched_since:
+                return False
+            self._move_aside(path, aside)
+        except FileNotFoundError:
+            return False
+        if touched_since is not None and aside.stat().st_mtime_ns >= touched_since:
+            self.put_back()
+            return False
+        aside.unlink()
+        return True
+
+    @property
+    def _trash(self) -> Path:
+        return self.root / "trash"
+
+    def _move_aside(self, path: Path, aside: Path) -> None:
+        if not aside.parent.exists():
+            aside.parent.mkdir(exist_ok=True)
+        path.replace(aside)
+
+    def put_back(self) -> None:
+        """Put back what ``discard`` moved away and did not remove, because it was killed.
+
+        To be called before anything is committed, by one at a time: what lies there may be what is to be committed.
+        """
+        with suppress(FileNotFoundError):
+            for aside in list(self._trash.iterdir()):
+                kind, _, name = aside.name.partition("-")
+                target = self.root / kind / name[:2] / name
+                os.utime(aside)
+                _place(aside, target)
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
@@ -133,6 +199,15 @@ class LocalStore:
                 with suppress(FileNotFoundError):
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_AFTER:
                         shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _touch(path: Path) -> bool:
+    """Give a file the present time, and tell whether it is there; one of another user's is as good as absent."""
+    try:
+        os.utime(path)
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True
 
 
 def _place(path: Path, target: Path) -> None:

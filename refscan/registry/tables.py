@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sql
 
-__all__ = ["alias", "artifact", "edge", "metadata", "project", "run", "version"]
+__all__ = ["alias", "artifact", "edge", "lease", "metadata", "project", "run", "version"]
 
 metadata = sql.MetaData()
 project = sql.Table(
@@ -47,6 +47,8 @@ version = sql.Table(
     sql.Column("metadata", sql.Text, nullable=False),
     sql.Column("receipts", sql.Text, nullable=False),
     sql.Column("created_at", sql.DateTime(timezone=True), nullable=False),
+    # The row stays: its number is never given again, and lineage still tells that it was there.
+    sql.Column("deleted_at", sql.DateTime(timezone=True)),
 )
 alias = sql.Table(
     "alias",
@@ -67,4 +69,12 @@ edge = sql.Table(
     sql.Column("at", sql.DateTime(timezone=True), nullable=False),
     sql.ForeignKeyConstraint(["artifact_id", "number"], [version.c.artifact_id, version.c.number]),
     sql.Index("edge_version", "artifact_id", "number"),
+)
+lease = sql.Table(
+    "lease",
+    metadata,
+    sql.Column("run_id", sql.ForeignKey(run.c.id), primary_key=True),
+    # By the clock of the store's file system, in nanoseconds.
+    sql.Column("since", sql.BigInteger, nullable=False),
+    sql.Column("taken_at", sql.DateTime(timezone=True), nullable=False),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,14 @@ from anyio import to_thread
 from refscan.download.fetch import Downloaded, download
 from refscan.download.resolver import Resolver
 from refscan.download.verify import Verification, verify
+from refscan.errors import ObjectNotFoundError
+from refscan.manifest.folders import folder_prefix, list_folder
 from refscan.manifest.index import Index
-from refscan.manifest.reader import find_entry, read_manifest
+from refscan.manifest.reader import read_manifest
 from refscan.manifest.receipt import Receipt
+from refscan.manifest.seek import ManifestRows, after_prefix, columns_schema
+from refscan.registry.deletion import delete_version
+from refscan.registry.diff import Diff
 from refscan.registry.entry import ENTRY_FIELDS, Entry, entry_of, find_entry_by_uri, is_entry_uri
 from refscan.registry.records import Record
 from refscan.registry.registry import Registry
@@ -117,8 +123,13 @@ class Version:
         """The index of its manifest; read anew each time."""
         return self.store.read_index(self._manifest)
 
+    @property
+    def rows(self) -> ManifestRows:
+        """Its entries, to be found by their paths; the index is read anew each time."""
+        return ManifestRows(self.index, self.store.segment_path)
+
     async def get_entry(self, path: str) -> Entry:
-        """Return one entry by its path.
+        """Return one entry by its path; reads a part of one segment.
 
         Raises:
             ObjectNotFoundError: There is none.
@@ -126,7 +137,90 @@ class Version:
         return entry_of(await to_thread.run_sync(self._find, path), self.uri, path)
 
     def _find(self, path: str) -> pa.RecordBatch:
-        return find_entry(self.index, self.store.segment_path, path)
+        return self.rows.find(path)
+
+    async def entries(self, prefix: str = "", *, after: str | None = None, limit: int = 1_000) -> list[Entry]:
+        """Return the first entries whose paths begin with ``prefix``, in path order: one page.
+
+        Args:
+            prefix: A folder with its ``/``, or any beginning of a path.
+            after: Only paths greater than this one: the last one of the page before.
+            limit: Most entries of the page; a page with fewer is the last one.
+        """
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
+        start = prefix if after is None else max(prefix, after + "\0")
+        rows = await to_thread.run_sync(self._page, start, after_prefix(prefix), limit)
+        return [
+            Entry(uri=f"{self.uri}/{row['path']}", **{name: row[name] for name in ENTRY_FIELDS})
+            for batch in rows
+            for row in batch.to_pylist()
+        ]
+
+    def _page(self, start: str, stop: str | None, limit: int) -> list[pa.RecordBatch]:
+        page: list[pa.RecordBatch] = []
+        for batch in self.rows.between(start, stop):
+            page.append(batch.slice(0, limit))
+            limit -= page[-1].num_rows
+            if not limit:
+                break
+        return page
+
+    async def ls(self, path: str = "", *, after: str | None = None, limit: int | None = None) -> pa.Table:
+        """Return what lies directly in a folder: its files, and its folders with their counts and sizes.
+
+        Reads no paths of folders that fill whole parts of the manifest, so that it is quick however many files there
+        are below.
+
+        Args:
+            path: The folder; by default the root.
+            after: Only names greater than this one.
+            limit: Most names.
+
+        Returns:
+            ``name`` (that of a folder ends in ``/``), ``is_folder``, ``entries`` (files in it, at any depth), and
+            ``size`` in bytes, null where none is known; ascending by name.
+
+        Raises:
+            ObjectNotFoundError: There is no such folder.
+        """
+        prefix = folder_prefix(path)
+        table = await to_thread.run_sync(lambda: list_folder(self.rows, prefix, after=after, limit=limit))
+        if prefix and not table.num_rows and not await self.entries(prefix, limit=1):
+            uri = f"{self.uri}/{path}"
+            raise ObjectNotFoundError(f"{uri}: the version has no such folder", uri=uri)
+        return table
+
+    async def diff(self, other: Version) -> Diff:
+        """Return what leads from this version to another one, of any artifact and any registry.
+
+        Segments that both share are not read. See ``Diff`` for how to read it.
+        """
+        old, new = await to_thread.run_sync(lambda: (self.rows, other.rows))
+        return Diff(self.uri, other.uri, old, new)
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """Return a reader of all entries, in path order, which reads the manifest while it is read itself.
+
+        Memory holds a part of a segment; ``read_all()`` makes a table of it, about 200 bytes an entry.
+
+        Args:
+            columns: Those of ``MANIFEST_SCHEMA`` to read; by default all of them.
+
+        Raises:
+            ValueError: There is no such column.
+        """
+        schema = columns_schema(columns)
+        return pa.RecordBatchReader.from_batches(schema, self.rows.between(columns=columns))
+
+    def parquet_paths(self) -> list[str]:
+        """Return the Parquet files that hold its entries, in path order: for DuckDB, Polars, pandas and others to read.
+
+        They are the registry's own: other versions share them, so they must not be changed. There are none if there are
+        no entries.
+        """
+        index, store = self.index, self.store
+        return [str(store.segment_path(segment.name)) for segment in index.segments]
 
     def batches(self, *, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """Iterate over the entries, in path order, as ``pyarrow.RecordBatch`` of ``MANIFEST_SCHEMA``."""
@@ -183,11 +277,36 @@ class Version:
         index, store = self.index, self.store
         await download(
             lambda: read_manifest(index, store.segment_path, prefix=path_prefix or ""),
-            self._resolver(options),
+            self.resolver(options),
             report,
             allow_missing=allow_missing_references,
         )
         return report
+
+    async def to_wandb(self, run: Any) -> Any:
+        """Log this version to a W&B run, without scanning again; see ``refscan.wandb.to_wandb``."""
+        return await import_module("refscan.wandb").to_wandb(self, run)
+
+    async def delete(self, *, delete_aliases: bool = False, force: bool = False) -> None:
+        """Delete this version; its number is never given again, and ``refscan gc`` frees what only it needed.
+
+        Args:
+            delete_aliases: Delete its aliases with it; otherwise a version with aliases other than ``latest`` stays.
+            force: Delete it though entries of other versions refer to it.
+
+        Raises:
+            ArtifactError: It has aliases, or is referred to.
+            RegistryError: It is not there any more.
+        """
+        async with Registry(self._directory) as registry:
+            await delete_version(
+                registry,
+                self.project,
+                self.artifact_name,
+                self.version,
+                delete_aliases=delete_aliases,
+                force=force,
+            )
 
     async def verify(self, *, options: StoreOptions | Iterable[StoreOptions] | None = None) -> Verification:
         """Check which references still resolve to what was recorded.
@@ -196,9 +315,10 @@ class Version:
         as present while their recorded version can be had. ``options`` are as for ``download``.
         """
         index, store = self.index, self.store
-        return await verify(read_manifest(index, store.segment_path), self.receipts, self._resolver(options))
+        return await verify(read_manifest(index, store.segment_path), self.receipts, self.resolver(options))
 
-    def _resolver(self, options: StoreOptions | Iterable[StoreOptions] | None) -> Resolver:
+    def resolver(self, options: StoreOptions | Iterable[StoreOptions] | None = None) -> Resolver:
+        """Return what finds and opens its objects; to be closed."""
         return Resolver(self.store.file_path, self._follow, with_defaults(as_options(options), self._options))
 
     async def _follow(self, uri: str) -> Mapping[str, Any]:

@@ -195,7 +195,8 @@ def test_ls_of_nothing(refscan):
 
 def test_verify_tells_what_differs(refscan, recorded):
     result = refscan("artifact", "verify", "demo/data")
-    assert (result.code, result.output) == (0, "demo/data:v0: 2 entries checked, 0 with a problem\n")
+    line = "demo/data:v0: 2 entries checked (2 present), 0 with a problem (checked: 2 by listing)\n"
+    assert (result.code, result.output) == (0, line)
     fine = refscan("artifact", "verify", "demo/data", "--json").json
     assert fine == {
         "project": "demo",
@@ -203,23 +204,26 @@ def test_verify_tells_what_differs(refscan, recorded):
         "version": "v0",
         "ok": True,
         "checked": 2,
+        "counts": {"present": 2},
+        "checked_by": {"listing": 2},
+        "problem_count": 0,
         "problems": [],
     }
     (recorded / "a").write_text("changed")
     (recorded / "deep" / "b").unlink()
     result = refscan("artifact", "verify", "demo/data:v0")
-    assert result.code == 1
+    assert result.code == 3
     assert result.output.splitlines() == [
         f"changed: a (file://{recorded}/a)",
         f"missing: deep/b (file://{recorded}/deep/b)",
-        "demo/data:v0: 2 entries checked, 2 with a problem",
+        "demo/data:v0: 2 entries checked (1 changed, 1 missing), 2 with a problem (checked: 2 by listing)",
     ]
     result = refscan("artifact", "verify", "demo/data", "--json")
-    assert result.code == 1
-    assert (result.json["ok"], result.json["checked"]) == (False, 2)
+    assert result.code == 3
+    assert (result.json["ok"], result.json["checked"], result.json["problem_count"]) == (False, 2, 2)
     assert result.json["problems"] == [
-        {"path": "a", "ref": f"file://{recorded}/a", "status": "changed"},
-        {"path": "deep/b", "ref": f"file://{recorded}/deep/b", "status": "missing"},
+        {"path": "a", "ref": f"file://{recorded}/a", "version_id": None, "status": "changed"},
+        {"path": "deep/b", "ref": f"file://{recorded}/deep/b", "version_id": None, "status": "missing"},
     ]
 
 
@@ -233,7 +237,9 @@ def test_verify_shows_a_hundred_problems_and_counts_the_rest(refscan, tmp_path):
     lines = refscan("artifact", "verify", "demo/data").output.splitlines()
     assert len(lines) == 102
     assert "20 more" in lines[100]
-    assert len(refscan("artifact", "verify", "demo/data", "--json").json["problems"]) == 120
+    found = refscan("artifact", "verify", "demo/data", "--json", "--problems", "110").json
+    assert (len(found["problems"]), found["problem_count"]) == (110, 120)
+    assert refscan("artifact", "verify", "demo/data", "--problems", "0").output.startswith("… and 120 more;")
 
 
 def export(refscan, kind, tmp_path, *, to_file):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from manifest_models import texts
 from refscan.errors import StoreError
 from refscan.manifest.index import Index, Segment
 
-segments = st.builds(Segment, texts, texts, texts, st.integers(1, 1 << 40), st.integers(1, 1 << 60))
+counts = st.none() | st.integers(0, 1 << 40)
+segments = st.builds(Segment, texts, texts, texts, st.integers(1, 1 << 40), st.integers(1, 1 << 60), counts, counts)
 indexes = st.builds(
     Index,
     texts,
@@ -42,3 +44,13 @@ def test_what_a_later_release_wrote_is_refused():
     fields["unknown"] = True
     with pytest.raises(StoreError, match="later release"):
         Index.load(json.dumps(fields).encode())
+
+
+@given(indexes)
+def test_what_the_first_format_had_is_loaded(index):
+    fields = asdict(index)
+    for segment in fields["segments"]:
+        del segment["files"], segment["links"]
+    plain = [replace(segment, files=None, links=None) for segment in index.segments]
+    loaded = Index.load(json.dumps({"format": 1, **fields}).encode())
+    assert loaded == replace(index, segments=tuple(plain))
