@@ -70,6 +70,8 @@ def main() -> None:
     contender = importlib.import_module(options.module)
     for name in filter(None, options.imports.split(",")):
         importlib.import_module(name)
+    if hasattr(contender, "prepare"):
+        asyncio.run(contender.prepare(options.uri))
     imported = peak_megabytes()
     cpu, wall = cpu_seconds(), time.perf_counter()
     running = _run(contender, options.uri, versions=options.versions, times=options.times)

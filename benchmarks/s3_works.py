@@ -11,6 +11,7 @@ _MILLION = 1_000_000
 _PAGE = 1_000
 _CONCURRENCY = 64
 _DELAY_MS = 100.0
+_WANDB_DELAY_MS = 10.0
 _SMALL = 500
 
 _DATACHAIN_IMPORTS = (
@@ -26,6 +27,7 @@ _ITERATE = Contender("refscan_iterate", _S3_SOURCE)
 _OBSTORE = Contender("obstore_s3", ("arro3.core",))
 _DATACHAIN = Contender("datachain_storage", _DATACHAIN_IMPORTS)
 _SCANDIR = Contender("datachain_scandir", _DATACHAIN_IMPORTS)
+_WANDB_FILL = Contender("refscan_wandb", (*_S3_SOURCE, "refscan.wandb", "wandb"))
 _S5CMD = Contender("s5cmd_ls")
 _SDKS = {"boto3": Contender("boto3_paginator"), "aiobotocore": Contender("aiobotocore_paginator")}
 _ALL = {"refscan": _REFSCAN, "refscan-iterate": _ITERATE, "wandb": Contender("wandb_sdk", ("boto3",)), **_SDKS}
@@ -152,6 +154,29 @@ S3_WORKS = {
             ratio("cpu_s", ("", "refscan"), ("", "obstore-head"), at_most=1.2, objects=20_000),
             ratio("cpu_s", ("", "refscan"), ("", "aiobotocore-head"), at_least=8, objects=20_000),
         ),
+    ),
+    "s3-verify": Work(
+        "S3, a recorded version verified, every version ID; recording it is not measured",
+        {"": Setting()},
+        {
+            "refscan-verify": Contender("refscan_verify", _MANIFEST.imports),
+            "aiobotocore-verify": Contender("aiobotocore_verify"),
+        },
+        (
+            figure("requests for 1,000 of 10^6 objects", _requests_for_1_000, ("", "refscan-verify"), at_most=1.1),
+            ratio("cpu_s", ("", "refscan-verify"), ("", "aiobotocore-verify"), at_least=100),
+        ),
+        slow="aiobotocore-verify",
+    ),
+    "wandb-fill": Work(
+        "S3, one folder, with version IDs, into a wandb.Artifact",
+        {"": Setting(delay_ms=_WANDB_DELAY_MS)},
+        {"refscan-wandb": _WANDB_FILL, "wandb": Contender("wandb_sdk", ("boto3",))},
+        (
+            ratio("wall_s", ("", "refscan-wandb"), ("", "wandb"), at_least=300, objects=100_000),
+            ratio("cpu_s", ("", "refscan-wandb"), ("", "wandb"), at_least=50, objects=100_000),
+        ),
+        slow="wandb",
     ),
     "s3-faults": Work(
         "S3, 5 % of answers 503 or reset, 1 % truncated, with version IDs, to a sealed manifest",

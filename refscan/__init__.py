@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from refscan.download.verify import Verification
     from refscan.manifest.receipt import Receipt
     from refscan.registry.artifact import Artifact
+    from refscan.registry.diff import Diff
     from refscan.registry.entry import Entry
     from refscan.registry.queue import LogHandle
     from refscan.registry.run import Run, init
@@ -42,6 +43,7 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "AzureOptions",
+    "Diff",
     "DigestMismatchError",
     "Downloaded",
     "Entry",
@@ -75,6 +77,7 @@ __all__ = [
 _HOMES = {
     "Artifact": "refscan.registry.artifact",
     "AzureOptions": "refscan.sources.options",
+    "Diff": "refscan.registry.diff",
     "Downloaded": "refscan.download.fetch",
     "Entry": "refscan.registry.entry",
     "FsspecOptions": "refscan.sources.options",

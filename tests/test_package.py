@@ -118,7 +118,8 @@ def test_the_metadata():
 
 def test_what_it_imports_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted, needed = [*project["dependencies"], *project["optional-dependencies"]["fsspec"]], set()
+    extras = project["optional-dependencies"]
+    wanted, needed = [*project["dependencies"], *extras["fsspec"], *extras["wandb"]], set()
     while wanted:
         requirement = Requirement(wanted.pop())
         name = canonicalize_name(requirement.name)

@@ -41,6 +41,11 @@ def test_the_scan_example_runs(tmp_path):
     assert printed.splitlines()[-1] == "True"
 
 
+@pytest.mark.parametrize("example", ["version", "fsspec"])
+def test_an_example_prints_what_the_readme_says(tmp_path, example):
+    assert run_python(block(f"example: {example}"), tmp_path) == block(f"example: {example} output")
+
+
 def test_the_first_line_makes_a_version(tmp_path):
     install, _, command = block("first line").strip().partition(" && ")
     assert install == "pip install ."
@@ -57,7 +62,9 @@ def test_the_first_line_makes_a_version(tmp_path):
     assert re.match(r"demo/python:v0: [\d,]+ entries, .* digest [0-9a-f]{32}\n", done.stdout)
 
 
-@pytest.mark.parametrize("verb", ["scan", "artifact put", "artifact ls", "artifact get", "artifact verify"])
+@pytest.mark.parametrize(
+    "verb", ["scan", "artifact put", "artifact ls", "artifact diff", "artifact get", "artifact verify"]
+)
 def test_every_command_of_the_readme_is_one(verb):
     assert f"refscan {verb}" in README.read_text()
     done = subprocess.run(

@@ -22,7 +22,7 @@ _NO_XML = {*map(chr, range(32)), "\ufffe", "\uffff"} - {"\t", "\n", "\r"}
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a blob; one of each blob that is not deleted is current."""
+    """One version of a blob; one of each blob that is not deleted is current. ``deleted``: softly."""
 
     name: str
     data: bytes = b""
@@ -31,6 +31,8 @@ class Version:
     metadata: dict[str, str] = field(default_factory=dict)
     resource_type: str | None = None
     e_tag: str | None = "0x8DC704A1B2C3D4E"
+    tier: str = "Hot"
+    deleted: bool = False
 
     @property
     def md5(self) -> str:
@@ -54,6 +56,7 @@ def blob_element(version: Version, *, pins: bool = True) -> str:
     if pins and version.version_id:
         pin = element("VersionId", version.version_id)
         pin += "<IsCurrentVersion>true</IsCurrentVersion>" if version.current else ""
+    pin += "<Deleted>true</Deleted>" if version.deleted else ""
     resource_type = element("ResourceType", version.resource_type) if version.resource_type else ""
     lease = "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>" if version.current else ""
     metadata = "".join(element(key, value) for key, value in version.metadata.items())
@@ -63,7 +66,7 @@ def blob_element(version: Version, *, pins: bool = True) -> str:
         f"<Content-Length>{len(version.data)}</Content-Length><Content-Type>application/octet-stream</Content-Type>"
         f"<Content-Encoding /><Content-Language /><Content-CRC64 />"
         f"{element('Content-MD5', version.md5 if version.data else None)}<Cache-Control /><Content-Disposition />"
-        f"<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><AccessTierInferred>true</AccessTierInferred>"
+        f"<BlobType>BlockBlob</BlobType><AccessTier>{version.tier}</AccessTier><AccessTierInferred>true</AccessTierInferred>"
         f"{lease}<ServerEncrypted>true</ServerEncrypted></Properties>"
         f"{f'<Metadata>{metadata}</Metadata>' if metadata else '<Metadata />'}<OrMetadata /></Blob>"
     )
@@ -92,7 +95,8 @@ def arrow_listing(versions: list[Version], marker: str = "", prefixes: tuple[str
         "Etag": pa.array([v.e_tag for v in rows], pa.string()),
         "Content-Length": pa.array([len(v.data) for v in rows], pa.uint64()),
         "Content-MD5": pa.array([v.md5 if v.data else None for v in rows], pa.string()),
-        "AccessTier": pa.array(["Hot"] * len(rows), pa.string()).dictionary_encode(),
+        "AccessTier": pa.array([v.tier for v in rows], pa.string()).dictionary_encode(),
+        "Deleted": pa.array([v.deleted or None for v in rows], pa.bool_()),
         "Metadata": pa.array([list(v.metadata.items()) for v in rows], pa.map_(pa.string(), pa.string())),
     }
     table = pa.table(columns).replace_schema_metadata({"NextMarker": marker})
@@ -144,6 +148,10 @@ class BlobService:
         kept = [v for v in self.versions if v.name != key or v.version_id]
         self.versions = [replace(v, current=False) if v.name == key else v for v in kept]
 
+    def change(self, version_id: str, **facts: object) -> None:
+        """Give a version another tier, or delete it softly."""
+        self.versions = [replace(v, **facts) if v.version_id == version_id else v for v in self.versions]
+
     def __call__(self, request: Request) -> Answer:
         query = request.query
         if query.get("comp") == "properties":
@@ -163,6 +171,7 @@ class BlobService:
         if speaks and self.arrow == "refused":
             return error("InvalidHeaderValue", 406)
         entries = [v for v in self.versions if v.current or "versions" in include]
+        entries = [v for v in entries if not v.deleted or "deleted" in include]
         entries.sort(key=lambda version: version.name)
         prefix = query.get("prefix", "")
         entries = [v for v in entries if v.name.startswith(prefix)]
@@ -211,7 +220,7 @@ class BlobService:
             "ETag": f'"{version.e_tag}"',
             **({"Content-MD5": version.md5} if version.data else {}),
             "Last-Modified": _HTTP_DATE,
-            "x-ms-access-tier": "Hot",
+            "x-ms-access-tier": version.tier,
             "x-ms-blob-type": "BlockBlob",
             **({"x-ms-version-id": version.version_id} if version.version_id else {}),
             **({"x-ms-resource-type": version.resource_type} if version.resource_type else {}),

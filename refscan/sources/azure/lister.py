@@ -43,6 +43,7 @@ class Lister:
         base: The container's URL.
         page_size: Keys in a page; the service allows 5,000.
         versions: The account may have versions.
+        deleted: Give versions that were deleted and are still kept, too.
 
     Attributes:
         ordered: Keys ascend by their bytes, as far as is known. Where characters beyond U+FFFF stand beside those
@@ -50,12 +51,15 @@ class Lister:
         pinned: Pages give the version IDs there are; otherwise they want a ``stat``.
     """
 
-    def __init__(self, client: ContainerClient, base: str, *, page_size: int, versions: bool) -> None:
+    def __init__(
+        self, client: ContainerClient, base: str, *, page_size: int, versions: bool, deleted: bool = False
+    ) -> None:
         self.ordered = self.pinned = True
         self._client = client
         self._base = base
         self._page_size = page_size
         self._versions: bool | None = None if versions else False
+        self._include = ["metadata", "versions", "deleted"] if deleted else ["metadata", "versions"]
         self._arrow: bool | None = None if client.api_version >= _ARROW_VERSION else False
         # A service that took the key as relative to the prefix would be right without a prefix only.
         startable = client.api_version >= _START_FROM_VERSION
@@ -115,6 +119,20 @@ class Lister:
         while page.marker is not None and (page.settled is None or page.settled <= after):
             page = await self.following(prefix, page)
         return page
+
+    async def page_from(self, prefix: str, key: str) -> AzurePage:
+        """Return a page that begins at ``key``, or before it: with all versions of all keys from there on.
+
+        Raises:
+            ListingOrderError: Keys do not ascend by their bytes.
+        """
+        if self._begins[bool(prefix)] is None:
+            await self._learn(prefix)
+        if self._begins[bool(prefix)]:
+            begun = await self._begun(prefix, key, self._page_size, versions=True)
+            if begun is not None:
+                return self._checked(begun, key)
+        return self._checked(await self.page(prefix), "")
 
     async def following(self, prefix: str, page: AzurePage) -> AzurePage:
         """Return the page behind another one.
@@ -242,7 +260,7 @@ class Lister:
             options["start_from"] = start_from
         pages = listed(
             name_starts_with=prefix or None,
-            include=["metadata", "versions"] if versions else ["metadata"],
+            include=self._include if versions else ["metadata"],
             results_per_page=count or self._page_size,
             **options,
         ).by_page(continuation_token=marker)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refscan.sources.history import HISTORY_SCHEMA
 from refscan.sources.source import PAGE_SCHEMA, page_rows
 
 __all__ = ["FIELDS", "FOLDER_MARK", "AzurePage", "Listing", "is_true", "text_column", "to_page", "unquoted_name"]
@@ -68,6 +69,7 @@ class AzurePage:
         ascending: Its keys ascend; the versions of one stand together.
         settled: The last key whose current version cannot be on a later page; ``None``: there is none.
         marker: Continues the listing; ``None`` on the last page.
+        history: All versions, as ``HISTORY_SCHEMA``.
     """
 
     rows: pa.RecordBatch
@@ -78,6 +80,7 @@ class AzurePage:
     ascending: bool
     settled: str | None
     marker: str | None
+    history: pa.RecordBatch | None = None
 
 
 def to_page(listing: Listing) -> AzurePage:
@@ -108,6 +111,7 @@ def to_page(listing: Listing) -> AzurePage:
     if "VersionId" in columns or "Deleted" in columns:
         latest = pc.or_(_says(column("IsCurrentVersion"), "true"), version_id.is_null())
         current = pc.and_not(latest, _says(column("Deleted"), "true"))
+    history = _history(rows, current, _says(column("Deleted"), "true"))
     if FOLDER_MARK in columns or "ResourceType" in columns:
         stubs = pc.or_(_says(column(FOLDER_MARK), "true"), _says(column("ResourceType"), "directory"))
     settled = _settled(keys, current)
@@ -120,7 +124,14 @@ def to_page(listing: Listing) -> AzurePage:
         rows = rows.filter(current)
     first, last = (keys[0].as_py(), keys[-1].as_py()) if length else (None, None)
     ascending: bool = pc.all(pc.less_equal(keys[:-1], keys[1:]), min_count=0).as_py()
-    return AzurePage(rows, marks, listing.folders, first, last, ascending, settled, listing.marker or None)
+    return AzurePage(rows, marks, listing.folders, first, last, ascending, settled, listing.marker or None, history)
+
+
+def _history(rows: pa.RecordBatch, current: pa.Array | None, deleted: pa.Array) -> pa.RecordBatch:
+    columns = {name: rows.column(name) for name in HISTORY_SCHEMA.names if name in rows.schema.names}
+    columns["is_latest"] = pa.repeat(pa.scalar(True), rows.num_rows) if current is None else current
+    columns["is_deleted"] = deleted
+    return pa.record_batch([columns[field.name] for field in HISTORY_SCHEMA], schema=HISTORY_SCHEMA)
 
 
 def _settled(keys: pa.Array, current: pa.Array | None) -> str | None:

@@ -17,6 +17,7 @@ from refscan.sources.azure.credentials import choose_credential
 from refscan.sources.azure.errors import LIST, translated
 from refscan.sources.azure.lister import Lister
 from refscan.sources.azure.listing import AzurePage
+from refscan.sources.history import HistoryPage
 from refscan.sources.options import AzureOptions
 from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page, page_rows
 from refscan.uri import quote_key
@@ -53,6 +54,7 @@ class AzureSource:
         self._walked = bool(options.hierarchical_namespace)
         self._stack = AsyncExitStack()
         self._opened: tuple[ContainerClient, Lister] | None = None
+        self._historian: Lister | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -85,6 +87,7 @@ class AzureSource:
                     self._walked = await _has_hierarchical_namespace(client)
             lister = Lister(client, self.base, page_size=self._page_size, versions=not self._walked)
             self._opened = client, lister
+            self._historian = Lister(client, self.base, page_size=self._page_size, versions=True, deleted=True)
             self._stack = stack.pop_all()
         return self
 
@@ -122,6 +125,24 @@ class AzureSource:
             skipped=_skipped(stubs),
             throttled=self._throttled > before,
         )
+
+    async def list_history(
+        self, prefix: str, *, after: str = "", until: str | None = None, token: str | None = None
+    ) -> HistoryPage | None:
+        """See ``History.list_history``: ``include=versions,deleted``, which a hierarchical namespace does not have."""
+        del until
+        lister = self._historian
+        if lister is None or self._walked:
+            return None
+        if token is None and after:
+            page = await lister.page_from(prefix, after)
+        else:
+            page = await lister.page(prefix, token)
+        return HistoryPage(page.history, token=page.marker) if lister.pinned and page.history is not None else None
+
+    async def is_restored(self, key: str, version_id: str | None) -> bool:  # noqa: ARG002
+        """See ``History.is_restored``: a blob in the archive tier has no copy; to be read it gets another tier."""
+        return False
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``; what is not ordered gives any such key."""

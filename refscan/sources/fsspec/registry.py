@@ -15,7 +15,7 @@ _OWN = frozenset(["file", "http", "https", "s3", "gs", "memory", *AZURE_SCHEMES]
 _OTHER_NAMES = {"local": "file", "s3a": "s3", "s3n": "s3", "gcs": "gs"}
 # They show files of another store under a name of their own, and some of them as they were some time ago.
 _WRAPPERS = frozenset(
-    ["async_wrapper", "asyncwrapper", "blockcache", "cached", "dir", "filecache", "generic", "simplecache"]
+    ["async_wrapper", "asyncwrapper", "blockcache", "cached", "dir", "filecache", "generic", "refscan", "simplecache"]
 )
 
 

@@ -11,19 +11,31 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from refscan.errors import StoreError
+from refscan.sources.history import HISTORY_SCHEMA, HistoryPage
 from refscan.sources.source import PAGE_SCHEMA
 
-__all__ = ["LISTING_FIELDS", "OBJECT_FIELDS", "GCSPage", "parse_object", "parse_page"]
+__all__ = [
+    "HISTORY_FIELDS",
+    "LISTING_FIELDS",
+    "OBJECT_FIELDS",
+    "GCSPage",
+    "parse_history",
+    "parse_object",
+    "parse_page",
+]
 
 _FIELDS = ("name", "size", "generation", "etag", "md5Hash", "crc32c", "updated", "storageClass")
 OBJECT_FIELDS = ",".join(_FIELDS)
 """The ``fields=`` mask of one object (https://cloud.google.com/storage/docs/json_api#partial-response)."""
 LISTING_FIELDS = f"kind,nextPageToken,items({OBJECT_FIELDS})"
 """The ``fields=`` mask of a listing."""
+HISTORY_FIELDS = f"kind,nextPageToken,items({OBJECT_FIELDS},timeDeleted)"
+"""The ``fields=`` mask of a listing of all generations; a live one has no ``timeDeleted``."""
 
 _KIND = "storage#objects"
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, pa.ArrowException)
-_ITEM = pa.struct([(name, pa.string()) for name in _FIELDS])
+_READ = (*_FIELDS, "timeDeleted")
+_ITEM = pa.struct([(name, pa.string()) for name in _READ])
 _LISTING = pa.schema([("kind", pa.string()), ("nextPageToken", pa.string()), ("items", pa.list_(_ITEM))])
 
 
@@ -51,6 +63,25 @@ def parse_page(body: bytes) -> GCSPage:
         return GCSPage(_rows(items), token or None)
     except _UNREADABLE as error:
         raise StoreError(f"the store sent a listing that cannot be read: {_reason(error)}") from error
+
+
+def parse_history(body: bytes) -> HistoryPage:
+    """Read the body of an ``objects.list`` answer with ``versions=true``.
+
+    Raises:
+        StoreError: It is no listing.
+    """
+    try:
+        token, items = _read(body)
+        live = items.field("timeDeleted").is_null()
+        rows = _rows(items)
+    except _UNREADABLE as error:
+        raise StoreError(f"the store sent a listing that cannot be read: {_reason(error)}") from error
+    columns = {name: rows.column(name) for name in ("key", "version_id", "size", "e_tag", "storage_class")}
+    columns |= {"is_latest": live, "is_deleted": pa.repeat(pa.scalar(False), len(live))}
+    return HistoryPage(
+        pa.record_batch([columns[field.name] for field in HISTORY_SCHEMA], schema=HISTORY_SCHEMA), token=token or None
+    )
 
 
 def parse_object(body: bytes) -> pa.RecordBatch:
@@ -89,7 +120,7 @@ def _read(body: bytes) -> tuple[str | None, pa.StructArray]:
 
 
 def _items(items: list[dict[str, Any]]) -> pa.StructArray:
-    texts = [{name: str(item[name]) for name in _FIELDS if item.get(name) is not None} for item in items]
+    texts = [{name: str(item[name]) for name in _READ if item.get(name) is not None} for item in items]
     return pa.array(texts, _ITEM)
 
 

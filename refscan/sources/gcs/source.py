@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Self
+from typing import Self, TypeVar
 
 import aiohttp
 import pyarrow as pa
@@ -14,7 +14,16 @@ import pyarrow.compute as pc
 from refscan.errors import DigestMismatchError, ListingOrderError, StoreError
 from refscan.sources.gcs.client import GCSClient, open_client
 from refscan.sources.gcs.errors import is_missing_object, translated
-from refscan.sources.gcs.page import LISTING_FIELDS, OBJECT_FIELDS, GCSPage, parse_object, parse_page
+from refscan.sources.gcs.page import (
+    HISTORY_FIELDS,
+    LISTING_FIELDS,
+    OBJECT_FIELDS,
+    GCSPage,
+    parse_history,
+    parse_object,
+    parse_page,
+)
+from refscan.sources.history import HistoryPage
 from refscan.sources.options import GCSOptions
 from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page, page_rows
 
@@ -27,6 +36,8 @@ _LONGEST_NAME = 1_024
 _BEHIND = " "
 _LIST = "storage.objects.list"
 _GET = "storage.objects.get"
+
+_P = TypeVar("_P", GCSPage, HistoryPage)
 
 
 class GCSSource:
@@ -90,23 +101,34 @@ class GCSSource:
     async def _list(
         self, prefix: str, bounds: Mapping[str, str], token: str | None, *, count: int | None = None
     ) -> GCSPage:
-        params = {
-            # One more where the first may be the bound itself.
-            "maxResults": str((count or self._page_size) + ("startOffset" in bounds)),
-            "projection": "noAcl",
-            "fields": LISTING_FIELDS,
-            "prettyPrint": "false",
-            **bounds,
-        }
+        # One more where the first may be the bound itself.
+        most = (count or self._page_size) + ("startOffset" in bounds)
+        params = {"fields": LISTING_FIELDS} | self._asked(prefix, bounds, token, most)
+        with translated(self.base + prefix, _LIST):
+            page = parse_page(await self._open_client.list_objects(self._bucket, params))
+            return _moved(page, token)
+
+    def _asked(self, prefix: str, bounds: Mapping[str, str], token: str | None, most: int) -> dict[str, str]:
+        params = {"maxResults": str(most), "projection": "noAcl", "prettyPrint": "false", **bounds}
         if prefix:
             params["prefix"] = prefix
         if token:
             params["pageToken"] = token
+        return params
+
+    async def list_history(
+        self, prefix: str, *, after: str = "", until: str | None = None, token: str | None = None
+    ) -> HistoryPage | None:
+        """See ``History.list_history``: ``versions=true``, which the permission to list is enough for."""
+        asked = self._asked(prefix, _bounds(after, until), token, self._page_size)
         with translated(self.base + prefix, _LIST):
-            page = parse_page(await self._open_client.list_objects(self._bucket, params))
-            if token and page.token == token:
-                raise ListingOrderError("the listing stands still: its token leads to itself")
-            return page
+            params = {"fields": HISTORY_FIELDS, "versions": "true"} | asked
+            page = parse_history(await self._open_client.list_objects(self._bucket, params))
+            return _moved(page, token)
+
+    async def is_restored(self, key: str, version_id: str | None) -> bool:  # noqa: ARG002
+        """See ``History.is_restored``: its archives are read at once (``ARCHIVE`` only costs more)."""
+        return True
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``."""
@@ -181,6 +203,13 @@ class GCSSource:
     async def uri_digests(self, rows: pa.RecordBatch, refs: pa.Array) -> pa.Array:  # noqa: ARG002
         """See ``Source.uri_digests``: the URI."""
         return refs
+
+
+def _moved(page: _P, token: str | None) -> _P:
+    """Return the page, if it leads on from where it was asked for."""
+    if token and page.token == token:
+        raise ListingOrderError("the listing stands still: its token leads to itself")
+    return page
 
 
 def _pin(version_id: str | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import Any, Self
 
 import anyio
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from botocore.exceptions import ClientError
 
 from refscan.errors import DigestMismatchError, StoreError
+from refscan.sources.history import HistoryPage
 from refscan.sources.options import S3Options
 from refscan.sources.s3.attempts import Attempts
 from refscan.sources.s3.bucket import BucketKind, kind_of
@@ -22,6 +24,7 @@ from refscan.sources.s3.client import is_whole, open_client
 from refscan.sources.s3.direct import Direct
 from refscan.sources.s3.errors import NOT_S3, is_denied, is_missing, translated
 from refscan.sources.s3.facts import Facts, facts_of_answer, facts_of_headers, rows_of, unquoted
+from refscan.sources.s3.history import has_readable_copy, list_history
 from refscan.sources.s3.page import S3Page, page_of, parse_page
 from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page
 
@@ -232,6 +235,27 @@ class S3Source:
             if answer:
                 self._direct.miss()
         return page_of(await self._call(operation, **options, **self._payer))
+
+    async def list_history(
+        self, prefix: str, *, after: str = "", until: str | None = None, token: str | None = None
+    ) -> HistoryPage | None:
+        """See ``History.list_history``; ``until`` is left to the caller."""
+        del until
+        if (self._pins or await self._find_pins()) is not _Pins.LISTING:
+            return None
+        ask = partial(self._call, "list_object_versions", **self._payer)
+        with translated(self.base + prefix, "s3:ListBucketVersions"):
+            return await list_history(self._direct, ask, prefix, token or after, self._page_size)
+
+    async def is_restored(self, key: str, version_id: str | None) -> bool:
+        """See ``History.is_restored``: HEAD."""
+        answer = await self._direct.head(key, {"versionId": version_id} if version_id else {})
+        if answer:
+            return has_readable_copy(answer.headers.get("x-amz-restore"))
+        pin = {"VersionId": version_id} if version_id else {}
+        with translated(self.base + key, "s3:GetObjectVersion" if version_id else "s3:GetObject"):
+            found = await self._call("head_object", Key=key, **pin, **self._payer)
+        return has_readable_copy(found.get("Restore"))
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``; in a directory bucket, which has no order, it takes a listing of everything."""
