@@ -19,6 +19,7 @@ from refscan.errors import (
     PathConflictError,
     RefscanError,
     RegistryError,
+    ResumeError,
     StoreError,
     UnsupportedSchemeError,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from refscan.registry.queue import LogHandle
     from refscan.registry.run import Run, init
     from refscan.registry.version import Version
+    from refscan.scan.estimate import Estimate, estimate
     from refscan.scan.pipeline import Scan, scan
     from refscan.sources.memory import MemorySource
     from refscan.sources.options import AzureOptions, FsspecOptions, GCSOptions, HTTPOptions, S3Options
@@ -47,6 +49,7 @@ __all__ = [
     "DigestMismatchError",
     "Downloaded",
     "Entry",
+    "Estimate",
     "FsspecOptions",
     "GCSOptions",
     "HTTPOptions",
@@ -61,6 +64,7 @@ __all__ = [
     "Receipt",
     "RefscanError",
     "RegistryError",
+    "ResumeError",
     "Run",
     "S3Options",
     "Scan",
@@ -69,6 +73,7 @@ __all__ = [
     "UnsupportedSchemeError",
     "Verification",
     "Version",
+    "estimate",
     "init",
     "scan",
 ]
@@ -80,6 +85,7 @@ _HOMES = {
     "Diff": "refscan.registry.diff",
     "Downloaded": "refscan.download.fetch",
     "Entry": "refscan.registry.entry",
+    "Estimate": "refscan.scan.estimate",
     "FsspecOptions": "refscan.sources.options",
     "GCSOptions": "refscan.sources.options",
     "HTTPOptions": "refscan.sources.options",
@@ -92,6 +98,7 @@ _HOMES = {
     "Source": "refscan.sources.source",
     "Verification": "refscan.download.verify",
     "Version": "refscan.registry.version",
+    "estimate": "refscan.scan.estimate",
     "init": "refscan.registry.run",
     "scan": "refscan.scan.pipeline",
 }

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["Progress"]
 
 _INTERVAL = 0.2  # seconds
+_KNOWN_AFTER = 2.0  # seconds
 
 
 class Progress:
-    """Shows objects, rate, requests and concurrency of what it is told of, while its block runs."""
+    """Shows what was found and what is left of what it is told of, while its block runs."""
 
     def __init__(self) -> None:
         self._scans: list[Scan] = []
@@ -63,7 +64,17 @@ class Progress:
             files = sum(download.fetched + download.kept for download in self._downloads)
             size = sum(download.bytes for download in self._downloads)
             return f"{files:,} files, {human_size(size)}, {human_size(int(size / seconds))}/s"
-        objects = sum(scan.objects for scan in self._scans)
+        objects = sum(max(scan.listed, scan.objects) for scan in self._scans)
         requests = sum(scan.requests for scan in self._scans)
         concurrency = sum(scan.concurrency for scan in self._scans)
-        return f"{objects:,} objects, {objects / seconds:,.0f}/s, {requests:,} requests, {concurrency} at once"
+        ranges = sum(scan.ranges for scan in self._scans)
+        line = f"{objects:,} objects, {objects / seconds:,.0f}/s, {requests:,} requests, {concurrency} at once"
+        if ranges:
+            line += f", {ranges} ranges"
+        left = sum(scan.left or 0 for scan in self._scans)
+        if left:
+            line += f", about {left:,} left"
+            # At first hands are few, and what is left is hardly known.
+            if seconds > _KNOWN_AFTER:
+                line += f" ({left * seconds / max(1, objects):,.0f} s)"
+        return line

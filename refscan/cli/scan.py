@@ -33,6 +33,9 @@ def add_parser(verbs: Any, shared: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="keep what is listed here, and go on from it after a kill (removed at the end)",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only guess, from a few requests, how much there is and what it costs"
+    )
     parser.add_argument("--json", action="store_true", help="print how the scan went as one JSON object")
     add_store_options(parser)
     parser.set_defaults(run=_run)
@@ -41,6 +44,8 @@ def add_parser(verbs: Any, shared: argparse.ArgumentParser) -> None:
 async def _run(arguments: argparse.Namespace) -> int:
     from refscan.scan.pipeline import scan  # noqa: PLC0415
 
+    if arguments.dry_run:
+        return await _estimate(arguments)
     async with Progress() as progress, _writer(arguments.output) as writer:
         running = scan(
             arguments.uri,
@@ -66,6 +71,24 @@ async def _run(arguments: argparse.Namespace) -> int:
         f"{receipt.objects:,} objects, {human_size(receipt.bytes)}, {receipt.pinned:,} with a version ID{skipped}; "
         f"{receipt.requests:,} requests in {seconds:.1f} s"
     )
+    return 0
+
+
+async def _estimate(arguments: argparse.Namespace) -> int:
+    from refscan.scan.estimate import estimate  # noqa: PLC0415
+
+    found = await estimate(
+        arguments.uri, include=arguments.include, exclude=arguments.exclude, options=store_options(arguments)
+    )
+    if arguments.json:
+        print(json.dumps(found.to_json()))
+        return 0
+    objects = f"{found.objects:,} objects" if found.exact else f"about {found.objects:,} objects ({found.seen:,} seen)"
+    costs = [f"{found.list_requests:,} list requests" + (f" ({found.list_class})" if found.list_class else "")]
+    if found.stat_requests:
+        costs.append(f"{found.stat_requests:,} single ones" + (f" ({found.stat_class})" if found.stat_class else ""))
+    takes = f"{' and '.join(costs)}, about {found.seconds:,.0f} s"
+    print(f"{objects}; a scan takes {takes}; {found.requests} requests sent")
     return 0
 
 

@@ -15,6 +15,10 @@ from refscan.uri import Location
 
 __all__ = ["collect"]
 
+# What is done for a batch costs as much as what is done for some hundred rows, and a page may have a single one.
+_BATCH_ROWS = 8_192
+_MOST_PAGES = 1_024
+
 
 async def collect(
     scan: Scan,
@@ -42,19 +46,35 @@ async def collect(
             on_start(scan)
         prefix = None if scan.found.rows is not None else scan.found.prefix
         placement = Placement(reference, prefix=prefix, name=name, checksum=checksum)
-        async for rows in scan:
+
+        async def keep(rows: pa.RecordBatch) -> None:
             entries = await placement.entries(scan.source, rows)
             if change is not None:
                 entries = change(entries)
             if not placement.keeps_order:
                 sorter.add(entries)
-                continue
+                return
             if placement.begins_oddly(rows):
                 odd.append(entries.slice(0, 1))
                 entries = entries.slice(1)
             run.append(entries)
+
+        pages: list[pa.RecordBatch] = []
+        count = 0
+        async for rows in scan:
+            pages.append(rows)
+            count += rows.num_rows
+            if count >= _BATCH_ROWS or len(pages) >= _MOST_PAGES:
+                await keep(_joined(pages))
+                pages, count = [], 0
+        if count:
+            await keep(_joined(pages))
     for entries in sorter.batches():
         run.append(entries)
     run.seal()
     odd.seal()
     return [run, odd]
+
+
+def _joined(pages: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pages[0] if len(pages) == 1 else pa.concat_batches(pages)

@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from anyio import to_thread
 
-from refscan.errors import ListingOrderError, ObjectNotFoundError
+from refscan.errors import ListingOrderError
 from refscan.first_error import first_error, one_error
 from refscan.manifest.receipt import Receipt
 from refscan.scan.filter import PathFilter
 from refscan.scan.journal import Journal
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
 from refscan.scan.ranges import RangeListing
-from refscan.scan.resolve import Found, resolve
+from refscan.scan.resolve import Found, nothing_there, resolve
 from refscan.scan.shared import Shared, shared_limits
 from refscan.scan.statting import Statting
 from refscan.scan.tally import Tally
@@ -174,7 +174,7 @@ class Scan:
         """About how many objects there are besides those ``listed``; ``None`` where nothing is known."""
         if not isinstance(self._listing, RangeListing) or not self._listing.pages:
             return None
-        return round(self._listing.pages_left * self._tally.listed / self._listing.pages)
+        return round(self._listing.pages_guessed * self._tally.listed / self._listing.pages)
 
     @property
     def resumed(self) -> bool:
@@ -269,7 +269,7 @@ class Scan:
             self._tally = Tally(self.location.uri, limit=self._max_objects, only=self._only)
             await self._list_all()
         if self.objects == 0:
-            raise ObjectNotFoundError(self._nothing_there(), uri=self.location.uri)
+            raise nothing_there(self.location, self.found.prefix, self._tally.skipped)
 
     async def _list_all(self) -> None:
         if self._shared is None:
@@ -291,17 +291,6 @@ class Scan:
                 self.source, prefix, uri, self._tally, shared.pressure, bounds=self._bounds, journal=journal
             )
         return FolderWalk(self.source, prefix, uri, self._tally, shared.walks, journal=journal)
-
-    def _nothing_there(self) -> str:
-        key, prefix = self.location.key, self.found.prefix
-        what = "holds no objects" if not prefix else f"is neither an object nor a folder with objects ({prefix!r})"
-        if key.endswith("/"):
-            what = "holds no objects"
-        excluded = self._tally.skipped["excluded"]
-        if excluded:
-            what = f"holds {excluded:,} objects, and include= or exclude= (--include, --exclude) leaves out all of them"
-        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(self._tally.skipped.items()) if count)
-        return f"nothing to reference: {self.location.uri} {what}" + (f"; skipped: {skipped}" if skipped else "")
 
     async def _emit(self, rows: pa.RecordBatch) -> None:
         self.objects += rows.num_rows

@@ -74,13 +74,13 @@ class Share:
     def may_start(self) -> bool:
         """Tell whether it may have one more hand; it waits for one otherwise."""
         full = self._pressure.under_way >= self._pressure.limit
-        self.waits = self.hands > 0 and (full or (self.hands >= self._fair() and self._others_wait()))
+        self.waits = self.hands > 0 and (full or self._others_wait_with_less_than(self.hands))
         return not self.waits
 
     def must_stop(self) -> bool:
         """Tell whether one of its hands should stop before its work is done."""
         crowded = self._pressure.under_way > self._pressure.limit
-        return self.hands > 1 and (crowded or (self.hands > self._fair() and self._others_wait()))
+        return self.hands > 1 and (crowded or self._others_wait_with_less_than(self.hands - 1))
 
     def start(self) -> None:
         """Note one more hand."""
@@ -91,7 +91,7 @@ class Share:
         """Note one hand less."""
         self.hands -= 1
         self._pressure.under_way -= 1
-        for share in self._pressure.shares:
+        for share in sorted(self._pressure.shares, key=lambda share: share.hands):
             if share is not self and share.waits:
                 share.on_room()
 
@@ -103,8 +103,5 @@ class Share:
             while self.hands:
                 self.stop()
 
-    def _fair(self) -> int:
-        return max(1, self._pressure.limit // max(1, len(self._pressure.shares)))
-
-    def _others_wait(self) -> bool:
-        return any(share.waits for share in self._pressure.shares if share is not self)
+    def _others_wait_with_less_than(self, hands: int) -> bool:
+        return any(share.waits and share.hands < hands for share in self._pressure.shares if share is not self)

@@ -7,6 +7,7 @@ below, which makes the next guess better. The open-source lister swath works so,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -34,6 +35,7 @@ _WORTH_CUTTING = 4.0
 # Requests beyond those that one hand would need: so many, and for each page of the listing, as far as it is known.
 _FREE = 1.5
 _FREE_PER_PAGE = 0.047
+_FAR = 10
 # What a cut costs: the lower part ends in the midst of a page.
 _CUT = 0.45
 
@@ -101,6 +103,12 @@ class RangeListing:
     def pages_left(self) -> float:
         """How many pages there seem to be besides those that were listed."""
         return sum(outlook.left for outlook in self._outlooks.values())
+
+    @property
+    def pages_guessed(self) -> float:
+        """How many pages to tell a user of: a guess far above all that was listed is taken for less."""
+        left, most = self.pages_left, _FAR * self.pages
+        return left if left <= most else math.sqrt(left * most)
 
     @property
     def open_ranges(self) -> int:
@@ -234,16 +242,14 @@ class RangeListing:
         self._schedule()
 
     async def _ask(self, after: str, until: str | None, token: str | None) -> Page:
-        self._tally.listing += 1
         try:
-            page = await self._source.list_page(self._prefix, after=after, until=until, token=token)
+            with self._tally.asking():
+                page = await self._source.list_page(self._prefix, after=after, until=until, token=token)
         except StoreError as error:
             if not after and until is None:
                 raise
             where = f"behind {after!r}" + ("" if until is None else f" up to {until!r}")
             raise type(error)(f"{error} (while the keys {where} were listed)", uri=error.uri) from None
-        finally:
-            self._tally.listing -= 1
         self._pressure.answered(throttled=page.throttled)
         return page
 

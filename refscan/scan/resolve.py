@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from refscan.errors import AccessDeniedError, ObjectNotFoundError
 from refscan.sources.source import Source
 from refscan.uri import Location
 
-__all__ = ["Found", "resolve"]
+__all__ = ["Found", "nothing_there", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,21 @@ async def resolve(source: Source, location: Location) -> Found:
     if not source.capabilities.listed:
         raise ObjectNotFoundError(f"{location.uri}: not found; check the URL", uri=location.uri)
     return Found(prefix=key + "/")
+
+
+def nothing_there(location: Location, prefix: str, skipped: Mapping[str, int]) -> ObjectNotFoundError:
+    """Return the error for a location that a listing found no objects in."""
+    key = location.key
+    what = "holds no objects" if not prefix else f"is neither an object nor a folder with objects ({prefix!r})"
+    if key.endswith("/"):
+        what = "holds no objects"
+    excluded = skipped.get("excluded", 0)
+    if excluded:
+        what = f"holds {excluded:,} objects, and include= or exclude= (--include, --exclude) leaves out all of them"
+    counted = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()) if count)
+    return ObjectNotFoundError(
+        f"nothing to reference: {location.uri} {what}" + (f"; skipped: {counted}" if counted else ""), uri=location.uri
+    )
 
 
 async def _resolve_folder_of_web(source: Source, location: Location) -> Found:

@@ -57,12 +57,13 @@ class RunFile:
         # Not compressed: that costs more than all else that is done with a page.
         body = rows.serialize()
         frame = _FRAME.pack(len(head), body.size, zlib.crc32(body, zlib.crc32(head)))
-        data = b"".join((frame, head, body))
-        descriptor = self._open()
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, memoryview(data)[written:], self._end + written)
-        self._end += len(data)
+        data = [frame + head, body]
+        written, size = 0, len(data[0]) + body.size
+        while written < size:
+            # All at once, but for a disk that is nearly full.
+            left = data if not written else [memoryview(b"".join(data))[written:]]
+            written += os.pwritev(self._open(), left, self._end + written)
+        self._end += size
 
     def read(self, offset: int) -> Record:
         """Read the record that begins at ``offset``; it must be a whole one."""

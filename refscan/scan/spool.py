@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bisect
+import itertools
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
@@ -19,7 +21,8 @@ MEMORY_LIMIT = 16 << 20
 class Spool:
     """Batches ascending by one column, appended once and read many times.
 
-    The file, if there is one, is removed when the spool is closed or collected.
+    The file, if there is one, has no name: it is gone once the spool is closed or collected and nobody reads on, and
+    with the process, however that ends.
 
     Args:
         schema: The schema of its batches.
@@ -35,9 +38,9 @@ class Spool:
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._bounds: list[tuple[str, str]] = []
-        self._writer: pa.ipc.RecordBatchFileWriter | None = None
-        self._path: Path | None = None
-        self._remove: weakref.finalize[[], Spool] | None = None
+        self._writer: pa.ipc.RecordBatchStreamWriter | None = None
+        self._file: _Unnamed | None = None
+        self._ends: list[int] = []  # the places in the file where a batch ends and the next one begins
 
     @property
     def first(self) -> str:
@@ -56,8 +59,8 @@ class Spool:
         column = batch.column(self._column)
         self._bounds.append((column[0].as_py(), column[-1].as_py()))
         self.rows += batch.num_rows
-        if self._writer is not None:
-            self._writer.write_batch(batch)
+        if self._file is not None:
+            self._write(batch)
             return
         self._held.append(batch)
         self._bytes += batch.nbytes
@@ -65,20 +68,25 @@ class Spool:
             self._spill()
 
     def _spill(self) -> None:
-        with tempfile.NamedTemporaryFile(prefix="refscan-", suffix=".arrow", delete=False) as file:
-            self._path = Path(file.name)
-        self._remove = weakref.finalize(self, self._path.unlink, missing_ok=True)
-        # Batches are small: handing their columns to threads costs more than compressing them.
-        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        self._writer = pa.ipc.new_file(str(self._path), self._schema, options=options)
+        self._file = _Unnamed()
+        # Compressing and reading it again would cost more than the disk does; so does handing columns to threads.
+        options = pa.ipc.IpcWriteOptions(use_threads=False)
+        self._writer = pa.ipc.new_stream(pa.PythonFile(self._file.stream, mode="w"), self._schema, options=options)
+        self._write(self._held[0].slice(0, 0))  # the schema goes before it
         for batch in self._held:
-            self._writer.write_batch(batch)
+            self._write(batch)
         self._held.clear()
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None or self._file is None:
+            raise RuntimeError("a sealed spool takes no more rows")
+        self._writer.write_batch(batch)
+        self._ends.append(self._file.stream.tell())
 
     def seal(self) -> None:
         """End appending; needed before reading."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is not None and self._file is not None:
+            self._file.stream.flush()
             self._writer = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -90,13 +98,12 @@ class Spool:
         stop = len(self._bounds)
         if last is not None:
             stop = bisect.bisect_right(self._bounds, last, key=lambda bound: bound[0])
-        if self._path is None:
+        file = self._file
+        if file is None:
             yield from self._held[start:stop]
             return
-        # Not mapped: what was read of a map counts as this process's memory until the file is closed.
-        with pa.OSFile(str(self._path)) as file, pa.ipc.open_file(file) as reader:
-            for index in range(start, stop):
-                yield reader.get_batch(index)
+        for begin, end in itertools.pairwise(self._ends[start : stop + 1]):
+            yield pa.ipc.read_record_batch(file.read(begin, end), self._schema)
 
     def find(self, value: str) -> pa.RecordBatch | None:
         """Return the one row that has ``value`` in the column that ascends, or ``None``."""
@@ -113,5 +120,23 @@ class Spool:
         self._held.clear()
         self._bounds.clear()
         self.rows = 0
-        if self._remove is not None:
-            self._remove()
+        self._file = None
+
+
+class _Unnamed:
+    """A file without a name, closed when nothing refers to this object any more."""
+
+    def __init__(self) -> None:
+        self.stream: IO[bytes] = tempfile.TemporaryFile(prefix="refscan-")  # noqa: SIM115  closed by what follows
+        weakref.finalize(self, self.stream.close)
+
+    def read(self, begin: int, end: int) -> pa.Buffer:
+        """Return the bytes of ``[begin, end)``; several threads may do so at once."""
+        # Not mapped: what was read of a map counts as this process's memory until it is closed.
+        data = pa.allocate_buffer(end - begin)
+        while begin < end:
+            count = os.preadv(self.stream.fileno(), [memoryview(data)[begin - end :]], begin)
+            if count == 0:
+                raise EOFError("a temporary file is shorter than what was written to it")
+            begin += count
+        return data

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -21,17 +23,30 @@ class Tally:
     Attributes:
         listed: Objects that listings gave.
         listing: Requests for pages under way.
+        waited: Seconds that all requests for pages took together.
         skipped: Objects that were left out, by reason.
     """
 
     def __init__(self, uri: str, *, limit: int | None, only: PathFilter | None = None) -> None:
         self.listed = 0
         self.listing = 0
+        self.waited = 0.0
         self.skipped: Counter[str] = Counter()
         self._uri = uri
         self._limit = limit
         self._only = only
         self._requests_before = 0
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Count a request for a page while it is under way."""
+        began = time.monotonic()
+        self.listing += 1
+        try:
+            yield
+        finally:
+            self.listing -= 1
+            self.waited += time.monotonic() - began
 
     def keep(self, page: Page, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return those of a page's ``rows`` that are objects and wanted, and count them and what else the page tells.

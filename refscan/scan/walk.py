@@ -88,7 +88,7 @@ class FolderWalk:
         return (RangeReceipt("", None, self._tally.listed),)
 
     @property
-    def pages_left(self) -> float:
+    def pages_guessed(self) -> float:
         """Folders that are known and not listed yet."""
         return len(self._folders)
 
@@ -152,16 +152,14 @@ class FolderWalk:
 
     async def _ask(self, folder: str, token: str | None) -> Page | None:
         """Return a page, or ``None`` where a folder has no index."""
-        self._tally.listing += 1
         try:
             async with self._requests:
-                return await self._source.list_page(folder, token=token)
+                with self._tally.asking():
+                    return await self._source.list_page(folder, token=token)
         except NoIndexError:
             if folder == self._prefix:
                 raise
             return None
-        finally:
-            self._tally.listing -= 1
 
     def _keep(self, folder: str, page: Page, number: int) -> None:
         before = self._tally.skipped.copy()

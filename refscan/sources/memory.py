@@ -43,7 +43,7 @@ class MemorySource:
     def __init__(self, name: str, *, page_size: int = 1_000) -> None:
         self.base = f"memory://{name}/"
         self.page_size = page_size
-        self.requests = 0
+        self.requests = self.retries = 0
         self._keys: list[str] = []
         self._versions: dict[str, list[_Version]] = {}
         self._count = 0

@@ -145,6 +145,11 @@ class Source(Protocol):
         ...
 
     @property
+    def retries(self) -> int:
+        """Those among them that were sent again."""
+        ...
+
+    @property
     def capabilities(self) -> Capabilities:
         """What this source can do."""
         ...

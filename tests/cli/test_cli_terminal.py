@@ -10,6 +10,7 @@ import pytest
 from refscan.cli.progress import Progress
 from refscan.download.fetch import Downloaded
 from refscan.scan.pipeline import scan
+from refscan.sources.memory import MemorySource
 
 LINE = re.compile(r"[\d,]+ objects, [\d,]+/s, [\d,]+ requests, \d+ at once")
 CLEAR = "\r\x1b[K"
@@ -144,3 +145,29 @@ def test_a_reader_that_never_came_is_not_an_error_to_talk_about(command, environ
     _, error = process.communicate(timeout=60)
     assert error == b""
     assert process.returncode == 1
+
+
+async def test_the_line_tells_what_is_left_while_ranges_are_listed():
+    source = MemorySource("b", page_size=10)
+    for number in range(2_000):
+        source.put(f"{number:06}", b"x")
+    running = scan("memory://b/", max_objects=None, source=source)
+    progress = Progress()
+    progress.watch(running)
+    async with running as batches:
+        seen = [progress._line() async for _ in batches]
+    told = [re.search(r", (\d+) ranges, about ([\d,]+) left", line) for line in seen]
+    left = [int(match[2].replace(",", "")) for match in told if match]
+    assert len(left) > 10
+    assert all(left)
+    assert not re.search("left|ranges", progress._line())
+
+
+def test_a_dry_run_tells_how_much_there_is_and_lists_no_more(refscan, tree):
+    result = refscan("scan", f"file://{tree}", "--dry-run")
+    assert (result.code, result.error) == (0, "")
+    assert re.fullmatch(
+        r"2 objects; a scan takes \d+ list requests and 2 single ones, about \d+ s; \d+ requests sent\n", result.output
+    )
+    told = refscan("scan", f"file://{tree}", "--dry-run", "--json").json
+    assert (told["objects"], told["exact"], told["stat_requests"]) == (2, True, 2)

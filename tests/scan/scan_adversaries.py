@@ -91,6 +91,10 @@ class Handing:
     def requests(self) -> int:
         return self.inner.requests
 
+    @property
+    def retries(self) -> int:
+        return self.inner.retries
+
     async def __aenter__(self):
         await self.inner.__aenter__()
         self.opened += 1
@@ -139,6 +143,18 @@ class Handing:
 
     async def uri_digests(self, rows, refs):
         return await self.inner.uri_digests(rows, refs)
+
+
+class Distant(Handing):
+    """Takes its time to answer, as long for one request as for many at once."""
+
+    crowded = 0
+
+    async def _list_page(self, prefix, after, until, token):
+        self.crowded += self.under_way > 4
+        for _ in range(30):
+            await anyio.lowlevel.checkpoint()
+        return await super()._list_page(prefix, after, until, token)
 
 
 class Erratic(Handing):

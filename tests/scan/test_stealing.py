@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scan_adversaries import (
     ByTokens,
+    Distant,
     Erratic,
     Handing,
     Incomplete,
@@ -33,18 +33,6 @@ LAYOUTS = {
     "words": sorted({f"{a}{b}{c}/{n}" for a in "abcdefgh" for b in "aeiou" for c in "nrst" for n in range(25)}),
     "deep": ["a" * 900 + f"{number:06}" for number in range(4_000)],
 }
-
-
-class Distant(Handing):
-    """Takes its time to answer, as long for one request as for many at once."""
-
-    crowded = 0
-
-    async def _list_page(self, prefix, after, until, token):
-        self.crowded += self.under_way > 4
-        for _ in range(30):
-            await anyio.lowlevel.checkpoint()
-        return await super()._list_page(prefix, after, until, token)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

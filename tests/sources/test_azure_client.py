@@ -15,6 +15,7 @@ from refscan.sources.azure import AzureSource
 from refscan.sources.azure.client import Kept, open_client
 from refscan.sources.azure.credentials import Credential
 from refscan.sources.options import AzureOptions
+from refscan.sources.retry import Repeats
 
 FLAT = AzureOptions(anonymous=True, hierarchical_namespace=False)
 SIGNED = Credential("key", AzureNamedKeyCredential(ACCOUNT, KEY))
@@ -24,7 +25,7 @@ SIGNED = Credential("key", AzureNamedKeyCredential(ACCOUNT, KEY))
 async def client(container):
     place = container()
     place.put("a/b", b"content")
-    async with open_client(place.uri, SIGNED, connections=4, count=lambda: None, count_busy=lambda: None) as client:
+    async with open_client(place.uri, SIGNED, connections=4, count=lambda: None, repeats=Repeats()) as client:
         yield client
 
 

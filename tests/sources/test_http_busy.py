@@ -4,10 +4,11 @@ import socket
 import time
 from email.utils import formatdate
 
+import aiohttp
 import anyio
 import pytest
 from conformance.suite import read
-from servers.scripted import Answer, Raw, ScriptedServer
+from servers.scripted import Answer, Raw, ScriptedServer, Stall
 
 from refscan.errors import RefscanError, StoreError
 from refscan.sources import retry
@@ -55,6 +56,8 @@ class TestBusyServers:
         async with ScriptedServer(script) as server, HTTPSource(server.url + "/") as source:
             await OPERATIONS[operation](source)
             assert source.requests == len(server.requests)
+            # Some statuses make it ask for the page instead of its head.
+            assert source.retries == 2 - (operation == "stat" and status in (500, 502, 504))
 
     async def test_they_say_how_long_to_wait(self, operation, waits):
         date = formatdate(time.time() + 30, usegmt=True)
@@ -155,3 +158,18 @@ class TestUnreachableServers:
             with anyio.fail_after(10), pytest.raises(StoreError, match="cannot be reached") as caught:
                 await OPERATIONS[operation](source)
         assert one_line(caught.value)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("silences", [1, 2])
+async def test_a_connection_that_falls_silent_is_given_up_and_asked_once_more(monkeypatch, silences):
+    monkeypatch.setattr("refscan.sources.http.session._TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.2))
+    first = iter([Stall(INDEX, headers=HTML)] * silences)
+    script = lambda _: next(first, Answer(INDEX, headers=HTML))  # noqa: E731
+    async with ScriptedServer(script) as server, HTTPSource(server.url + "/") as source:
+        if silences == 1:
+            await source.list_page("a/")
+        else:
+            with pytest.raises(StoreError, match="no answer in time"):
+                await source.list_page("a/")
+        assert (source.requests, source.retries) == (2, 1)

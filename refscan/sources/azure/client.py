@@ -19,11 +19,11 @@ from multidict import CIMultiDict
 
 from refscan.sources.azure.credentials import Credential
 from refscan.sources.proxy import proxy_for
-from refscan.sources.retry import raise_if_busy, retrying
+from refscan.sources.retry import SILENCE, Repeats, raise_if_busy, retrying
 
 __all__ = ["Kept", "open_client"]
 
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=3, sock_read=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=3, sock_read=SILENCE)
 _EMPTY_LISTING = b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>"
 _SUCCESS = (200, 206)
 
@@ -49,7 +49,7 @@ class Kept:
 
 @asynccontextmanager
 async def open_client(
-    base: str, credential: Credential, *, connections: int, count: Callable[[], None], count_busy: Callable[[], None]
+    base: str, credential: Credential, *, connections: int, count: Callable[[], None], repeats: Repeats
 ) -> AsyncIterator[ContainerClient]:
     """Return a client of one container.
 
@@ -61,7 +61,7 @@ async def open_client(
         credential: Signs the requests.
         connections: Connections at once.
         count: Called for each request.
-        count_busy: Called for each answer that asks to slow down.
+        repeats: Counts those that are sent again.
     """
     connector = aiohttp.TCPConnector(limit=connections)
     async with (
@@ -74,7 +74,7 @@ async def open_client(
             timeout=_TIMEOUT,
         ) as session,
     ):
-        keeping: Any = _KeepingSession(session, proxy_for(base), count, count_busy)
+        keeping: Any = _KeepingSession(session, proxy_for(base), count, repeats)
         client = ContainerClient.from_container_url(
             base.rstrip("/"),
             credential=opened,
@@ -97,12 +97,12 @@ class _KeepingSession:
         session: aiohttp.ClientSession,
         proxy: str | None,
         count: Callable[[], None],
-        count_busy: Callable[[], None],
+        repeats: Repeats,
     ) -> None:
         self._session = session
         self._proxy = proxy
         self._count = count
-        self._count_busy = count_busy
+        self._repeats = repeats
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,7 +136,7 @@ class _KeepingSession:
                 raise
             return response
 
-        return await retrying(attempt, on_busy=self._count_busy)
+        return await retrying(attempt, self._repeats)
 
 
 class _Substitute:

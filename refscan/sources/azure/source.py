@@ -19,6 +19,7 @@ from refscan.sources.azure.lister import Lister
 from refscan.sources.azure.listing import AzurePage
 from refscan.sources.history import HistoryPage
 from refscan.sources.options import AzureOptions
+from refscan.sources.retry import Repeats
 from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page, page_rows
 from refscan.uri import quote_key
 
@@ -46,7 +47,8 @@ class AzureSource:
         self, base: str, options: AzureOptions = _DEFAULTS, *, sas: str | None = None, page_size: int = 5_000
     ) -> None:
         self.base = base
-        self.requests = self._throttled = 0
+        self.requests = 0
+        self._repeats = Repeats()
         self._options = options
         with translated(base, LIST):
             self._credential = choose_credential(base, options, sas)
@@ -55,6 +57,11 @@ class AzureSource:
         self._stack = AsyncExitStack()
         self._opened: tuple[ContainerClient, Lister] | None = None
         self._historian: Lister | None = None
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again."""
+        return self._repeats.retries
 
     @property
     def capabilities(self) -> Capabilities:
@@ -80,7 +87,7 @@ class AzureSource:
                         self._credential,
                         connections=self._options.connections,
                         count=self._count,
-                        count_busy=self._count_busy,
+                        repeats=self._repeats,
                     )
                 )
                 if self._options.hierarchical_namespace is None:
@@ -99,7 +106,7 @@ class AzureSource:
     ) -> Page:
         """See ``Source.list_page``; Azure cannot end a listing at a key, so ``until`` is left to the scan."""
         lister = self._lister
-        before = self._throttled
+        before = self._repeats.throttled
         if not self.capabilities.ordered:
             return _unordered(await lister.page(prefix, token, folder=self._walked), prefix, complete=lister.pinned)
         if token is not None:
@@ -123,7 +130,7 @@ class AzureSource:
             token=page.marker,
             complete=lister.pinned,
             skipped=_skipped(stubs),
-            throttled=self._throttled > before,
+            throttled=self._repeats.throttled > before,
         )
 
     async def list_history(
@@ -220,9 +227,6 @@ class AzureSource:
 
     def _count(self) -> None:
         self.requests += 1
-
-    def _count_busy(self) -> None:
-        self._throttled += 1
 
 
 async def _has_hierarchical_namespace(client: ContainerClient) -> bool:

@@ -54,7 +54,7 @@ class FsspecSource:
             userinfo = userinfo or login
             base = f"{scheme}://{user}{at if user else ''}{bare_host}{slash}{folder}"
         self.base = base
-        self.requests = 0
+        self.requests = self.retries = 0
         self._options = options
         self._recipe = Recipe(base, options.storage_options, userinfo)
         self._open_pool: Pool[FileSystem] | None = None

@@ -17,13 +17,13 @@ from yarl import URL
 from refscan.errors import AccessDeniedError
 from refscan.sources.options import GCSOptions
 from refscan.sources.proxy import proxy_for
-from refscan.sources.retry import BUSY, BusyError, retry_after, retrying
+from refscan.sources.retry import BUSY, SILENCE, BusyError, Repeats, retry_after, retrying
 
 __all__ = ["GCSClient", "open_client"]
 
 _ENDPOINT = "https://storage.googleapis.com"
 _SCOPES = ["https://www.googleapis.com/auth/devstorage.read_only"]
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=3, sock_read=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=3, sock_read=SILENCE)
 _TOKEN_TIMEOUT = 8
 
 _T = TypeVar("_T")
@@ -34,11 +34,12 @@ class GCSClient:
 
     Attributes:
         requests: Requests sent so far, repeated ones too.
-        throttled: Answers so far that asked to slow down.
+        repeats: Those among them that were sent again, and answers that asked to slow down.
     """
 
     def __init__(self, storage: Storage, token: Token | None, root: str, user_project: str | None) -> None:
-        self.requests = self.throttled = 0
+        self.requests = 0
+        self.repeats = Repeats()
         self._storage = storage
         self._token = token
         self._objects = f"{root}/storage/v1/b"
@@ -98,13 +99,10 @@ class GCSClient:
         )
 
     async def _send(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        return await _patiently(attempt, on_attempt=self._count, on_busy=self._count_busy)
+        return await _patiently(attempt, self.repeats, on_attempt=self._count)
 
     def _count(self) -> None:
         self.requests += 1
-
-    def _count_busy(self) -> None:
-        self.throttled += 1
 
     async def authorize(self) -> None:
         """Make sure that there is an access token.
@@ -123,10 +121,7 @@ class GCSClient:
 
 
 async def _patiently(
-    attempt: Callable[[], Awaitable[_T]],
-    *,
-    on_attempt: Callable[[], None] | None = None,
-    on_busy: Callable[[], None] | None = None,
+    attempt: Callable[[], Awaitable[_T]], repeats: Repeats, *, on_attempt: Callable[[], None] | None = None
 ) -> _T:
     """Do what ``attempt`` does, again while the server is busy."""
 
@@ -140,14 +135,14 @@ async def _patiently(
                 raise BusyError(error.status, retry_after(error.headers or {})) from error
             raise
 
-    return await retrying(told, on_busy=on_busy)
+    return await retrying(told, repeats)
 
 
 class _Token(Token):
     """Asks again for a token only where that may help; the SDK's own does it five times, even for a refusal."""
 
     async def acquire_access_token(self, timeout: int = 10) -> None:  # type: ignore[override]  # noqa: ASYNC109  as there
-        await _patiently(lambda: Token.acquire_access_token.__wrapped__(self, timeout))
+        await _patiently(lambda: Token.acquire_access_token.__wrapped__(self, timeout), Repeats())
 
 
 class _RawResponse(aiohttp.ClientResponse):

@@ -66,6 +66,11 @@ class GCSSource:
         return self._client.requests if self._client is not None else 0
 
     @property
+    def retries(self) -> int:
+        """Those that were sent again."""
+        return self._client.repeats.retries if self._client is not None else 0
+
+    @property
     def capabilities(self) -> Capabilities:
         """Ordered, ranged, pinned."""
         return Capabilities(pinned=True, list_concurrency=min(MOST_LISTINGS, self._connections))
@@ -89,13 +94,13 @@ class GCSSource:
     ) -> Page:
         """See ``Source.list_page``."""
         bounds = _bounds(after, until)
-        before = self._open_client.throttled
+        before = self._open_client.repeats.throttled
         page = await self._list(prefix, bounds, token)
         # Pages may be as short as the service likes: empty, or with nothing but the bound itself.
         while (rows := _behind(page.rows, after)).num_rows == 0 and page.token is not None:
             page = await self._list(prefix, bounds, page.token)
         last = rows.column("key")[-1].as_py() if rows.num_rows else None
-        throttled = self._open_client.throttled > before
+        throttled = self._open_client.repeats.throttled > before
         return Page(rows, last if page.token else None, page.token, throttled=throttled)
 
     async def _list(

@@ -17,6 +17,7 @@ from refscan.redact import redact
 from refscan.sources.http.logins import basic, login_of, read_netrc
 from refscan.sources.options import HTTPOptions
 from refscan.sources.proxy import proxy_for
+from refscan.sources.retry import SILENCE
 
 __all__ = ["URL_SAFE", "Session"]
 
@@ -27,7 +28,7 @@ _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _MOST_REDIRECTS = 10
 # There is no wait for a free connection in these: a session has no more requests under way than connections.
 # Resolving, connecting and TLS may take ``connect`` together, twice within ten seconds.
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=4, sock_connect=3, sock_read=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=4, sock_connect=3, sock_read=SILENCE)
 # RFC 9110, sections 5.1 and 5.5.
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")

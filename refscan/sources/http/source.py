@@ -17,7 +17,7 @@ from refscan.sources.http.facts import facts_row, size_of, tag_of, time_of, whol
 from refscan.sources.http.folder import read_folder
 from refscan.sources.http.session import Session
 from refscan.sources.options import HTTPOptions
-from refscan.sources.retry import raise_if_busy, retrying
+from refscan.sources.retry import Repeats, raise_if_busy, retrying
 from refscan.sources.source import Body, Capabilities, NoIndexError, Page, page_rows
 
 __all__ = ["HTTPSource"]
@@ -50,12 +50,18 @@ class HTTPSource:
     def __init__(self, base: str, options: HTTPOptions = _DEFAULTS, *, userinfo: str | None = None) -> None:
         self.base = base
         self.requests = 0
+        self._repeats = Repeats()
         self._options = options
         self._session = Session(base, options, userinfo, sent=self._count)
         self._heads = True
 
     def _count(self) -> None:
         self.requests += 1
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again."""
+        return self._repeats.retries
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,7 +95,7 @@ class HTTPSource:
             raise NoIndexError(f"{uri}: not a folder whose index is looked for", uri=uri)
         async with self._session.slots:
             with translated(self.base, prefix):
-                return await retrying(lambda: read_folder(self._session, prefix, uri))
+                return await retrying(lambda: read_folder(self._session, prefix, uri), self._repeats)
 
     async def probe(self, prefix: str, *, after: str) -> str | None:
         """See ``Source.probe``: an index has no order to look into."""
@@ -107,7 +113,7 @@ class HTTPSource:
             raise ObjectNotFoundError(f"{uri}: URLs have no versions", uri=uri)
         async with self._session.slots:
             with translated(self.base, key):
-                return Page(await retrying(lambda: self._facts(key)))
+                return Page(await retrying(lambda: self._facts(key), self._repeats))
 
     async def _facts(self, key: str) -> pa.RecordBatch:
         refused = 0
@@ -167,7 +173,7 @@ class HTTPSource:
 
         async with self._session.slots:
             with translated(self.base, key):
-                response, whole = await retrying(attempt)
+                response, whole = await retrying(attempt, self._repeats)
             async with response:
                 partial = ranged and response.status == 206  # noqa: PLR2004  Partial Content
                 size = whole_size_of(response.headers) if partial else size_of(response.headers)

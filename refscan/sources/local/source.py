@@ -51,7 +51,7 @@ class LocalSource:
         self.page_size = page_size
         self.root = root.rstrip("/") + "/"
         self.base = "file://" + quote_key(self.root, "file")
-        self.requests = 0
+        self.requests = self.retries = 0
         self._threads: anyio.CapacityLimiter | None = None
         self._pace = Pace()
         self._paused: dict[tuple[str, str], Walk] = {}
