@@ -6,7 +6,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike, fspath
 from pathlib import Path
@@ -23,6 +23,7 @@ from refscan.redact import redact
 from refscan.registry.current import current_run
 from refscan.registry.draft import Draft
 from refscan.registry.entry import Entry, find_entry_by_uri, is_entry_uri
+from refscan.registry.previous import previous_bounds
 from refscan.registry.staging import Staging, StagingSource
 from refscan.registry.text import check_text
 from refscan.scan.collect import collect
@@ -184,11 +185,15 @@ class Artifact:
             given = self._options(options)
             location = locate(uri, given)
             check_options(options, location)
+            bounds: Sequence[str] = ()
+            if self._run is not None:
+                bounds = await previous_bounds(self._run.registry, self._run.project, self.name, location, name)
             scan = Scan(
                 location,
                 source or open_source(location, given, checksum=checksum),
                 max_objects=max_objects,
                 checksum=checksum,
+                bounds=bounds,
                 only=PathFilter.of(location, include, exclude),
                 resume=resume,
             )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-__all__ = ["Alphabet", "beyond"]
+__all__ = ["Alphabet", "beyond", "is_safe"]
 
 _LAST = 0x10FFFF
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -110,7 +110,7 @@ class Alphabet:
             if not spread.characters or scale < finest:
                 break
             rank = min(bisect.bisect_right(spread.below, value) - 1, len(spread.characters) - 1)
-            if not _is_safe(spread.characters[rank]):
+            if not is_safe(spread.characters[rank]):
                 break
             text += spread.characters[rank]
             share = spread.below[rank + 1] - spread.below[rank]
@@ -129,7 +129,7 @@ class Alphabet:
             return _NOTHING
         if len(seen) == 1:
             return _Spread([*seen], [0.0, 1.0])
-        characters = sorted(seen | {*filter(_is_safe, _completed(seen))})
+        characters = sorted(seen | {*filter(is_safe, _completed(seen))})
         unseen = self._fading(position)
         weights = [1.0 if character in seen else unseen for character in characters]
         total = sum(weights) or 1.0
@@ -139,7 +139,7 @@ class Alphabet:
 def beyond(key: str, position: int) -> str | None:
     """Return the least safe text that is greater than all keys which are like ``key`` up to and at ``position``."""
     code = ord(key[position]) + 1
-    while code <= _LAST and not _is_safe(chr(code)):
+    while code <= _LAST and not is_safe(chr(code)):
         code += 1
     return key[:position] + chr(code) if code <= _LAST else None
 
@@ -158,7 +158,7 @@ def _completed(seen: set[str]) -> set[str]:
     return completed
 
 
-def _is_safe(character: str) -> bool:
+def is_safe(character: str) -> bool:
     """Tell whether every store takes this character in a request, and gives it back."""
     code = ord(character)
     if character == "%" or 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE:  # noqa: PLR2004
