@@ -18,6 +18,7 @@ __all__ = ["FORMATS", "write_csv", "write_jsonl", "write_parquet_file", "write_w
 _WANDB_HEAD = (
     b'{"version":1,"storagePolicy":"wandb-storage-policy-v1","storagePolicyConfig":{"storageLayout":"V2"},"contents":{'
 )
+_AZURE = r"^https://[^/]+\.blob\.core\.windows\.net/"
 
 
 def write_wandb(batches: Iterable[pa.RecordBatch], sink: IO[bytes]) -> None:
@@ -27,12 +28,15 @@ def write_wandb(batches: Iterable[pa.RecordBatch], sink: IO[bytes]) -> None:
     for rows in filter(len, batches):
         pins = rows.column("version_id")
         pins = pc.if_else(pc.equal(pins, "null"), pa.scalar(None, pa.string()), pins)
-        extra = _fields({"etag": json_text(rows.column("e_tag")), "versionID": json_text(pins)})
+        google = pc.fill_null(pc.starts_with(rows.column("ref"), "gs://"), False)
+        texts = {"etag": json_text(rows.column("e_tag")), "versionID": json_text(pins)}
+        # For Google it has the generation alone, a number.
+        extra = pc.if_else(google, _fields({"versionID": pins}), _fields(texts))
         extra = pc.if_else(pc.equal(extra, "{}"), pa.scalar(None, pa.string()), extra)
         values = _fields(
             {
                 "digest": json_text(rows.column("digest")),
-                "ref": json_text(rows.column("ref")),
+                "ref": json_text(_as_wandb_has_it(rows.column("ref"))),
                 "size": rows.column("size").cast(pa.string()),
                 "extra": extra,
             }
@@ -76,6 +80,17 @@ FORMATS: dict[str, Callable[[Iterable[pa.RecordBatch], IO[bytes]], None]] = {
     "parquet": write_parquet_file,
 }
 """What ``refscan artifact export --format`` takes."""
+
+
+def _as_wandb_has_it(refs: pa.Array) -> pa.Array:
+    """Return references with the names of Azure's blobs as they are, not escaped."""
+    azure = pc.fill_null(pc.match_substring_regex(refs, _AZURE), False)
+    if not pc.any(azure, min_count=0).as_py():
+        return refs
+    plain = refs
+    for escape, character in (("%3F", "?"), ("%23", "#"), ("%25", "%")):
+        plain = pc.replace_substring(plain, escape, character)
+    return pc.if_else(azure, plain, refs)
 
 
 def _fields(texts: dict[str, pa.Array]) -> pa.Array:

@@ -143,3 +143,23 @@ def test_the_formats_of_the_command_line():
         "csv": write_csv,
         "parquet": write_parquet_file,
     } == FORMATS
+
+
+def test_wandb_has_google_generations_as_numbers_and_the_names_of_azures_blobs_as_they_are():
+    refs = ["gs://b/a%25", "https://acc.blob.core.windows.net/c/100%25 %3F%23.txt", "s3://b/a%25"]
+    rows = manifest_rows(
+        path=["a", "b", "c"], ref=refs, digest=["d"] * 3, e_tag=["e"] * 3, version_id=["1700", "2024-01-01T00:00Z", "v"]
+    )
+    sink = io.BytesIO()
+    write_wandb([rows], sink)
+    entries = list(json.loads(sink.getvalue())["contents"].values())
+    assert [entry["ref"] for entry in entries] == [
+        "gs://b/a%25",
+        "https://acc.blob.core.windows.net/c/100% ?#.txt",
+        "s3://b/a%25",
+    ]
+    assert [entry["extra"] for entry in entries] == [
+        {"versionID": 1700},
+        {"etag": "e", "versionID": "2024-01-01T00:00Z"},
+        {"etag": "e", "versionID": "v"},
+    ]
