@@ -47,6 +47,8 @@ class Entries:
 
     def cut(self, first: int, last: int) -> bytes | memoryview:
         """Return the entries from ``first`` to ``last``, without that one."""
+        if first >= last:
+            return b""
         if self.count > _KEPT:
             return _text(_table(self._columns(first, last), last - first))
         if self._whole is None:
