@@ -309,7 +309,7 @@ class Scan:
             objects=self.objects,
             bytes=self._bytes,
             requests=self.requests,
-            retries=getattr(self.source, "retries", 0),
+            retries=self.source.retries,
             splits=0 if self._listing is None else self._listing.splits,
             resumed=self.resumed,
             pinned=self._pinned,

@@ -68,13 +68,14 @@ class Attempts:
 
     Attributes:
         throttled: Answers so far of a store that wants fewer requests.
+        retries: Requests so far that were sent before.
 
     Args:
         sent: Called for each request that goes out, those of the SDK's own accord too.
     """
 
     def __init__(self, sent: Callable[[], None]) -> None:
-        self.throttled = 0
+        self.throttled = self.retries = 0
         self.count = sent
         self._reached = False
         self._began: float | None = None
@@ -108,9 +109,13 @@ class Attempts:
             raise sdk.ReadTimeoutError(endpoint_url=endpoint)
 
     async def wait_for_busy(self, headers: Mapping[str, str]) -> None:
-        """Wait before a request is sent again through the SDK, as it was answered that the store is busy."""
+        """Wait before a request is sent again through the SDK, as it was answered that the store is busy.
+
+        Args:
+            headers: The answer's, their names in lower case.
+        """
         self.throttled += 1
-        await anyio.sleep(_delay(1, retry_after(headers)) or 0)
+        await anyio.sleep(_delay(1, retry_after({"Retry-After": headers.get("retry-after", "")})) or 0)
 
     def _sent(self, **_: object) -> None:
         self.count()
@@ -131,6 +136,7 @@ class Attempts:
         **_: object,
     ) -> float | None:
         """Return the seconds to wait before the next attempt; ``None``: there is none."""
+        self.retries += attempts > 1
         if response is None:
             return self._after_failure(attempts, caught_exception)
         if not self._reached:

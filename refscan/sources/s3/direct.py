@@ -10,19 +10,19 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import ProxyConfiguration, create_urllib3_context, get_cert_path
-from multidict import CIMultiDictProxy
-from yarl import URL
 
+from refscan.sources.s3.answer import Answer
 from refscan.sources.s3.attempts import THROTTLED, Attempts
+from refscan.sources.s3.pool import Pool
+from refscan.sources.s3.proxied import Proxied
 from refscan.sources.s3.route import Route, quoted_key, read_route
 from refscan.sources.s3.signature import Signer
 
@@ -30,25 +30,14 @@ __all__ = ["Answer", "Direct"]
 
 _OK = 200
 _MOST_MISSES = 5
-_READ_AHEAD = 1 << 20
+# What the SDK tells its connector of its own accord.
+_KNOWN_ARGUMENTS = frozenset(["keepalive_timeout"])
+_FIXED = {"Accept-Encoding": "identity", "User-Agent": "refscan"}
 # Seconds without a byte, after which a connection is taken for dead and the SDK asks over another one. Listings and
 # facts come at once; the SDK's own timeout is one for downloads.
 _LONGEST_SILENCE = 20.0
 # What goes out through the SDK in this task.
 _SENT: ContextVar[list[Any] | None] = ContextVar("sent", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A success.
-
-    Attributes:
-        headers: Its headers.
-        body: Its body, whole.
-    """
-
-    headers: CIMultiDictProxy[str]
-    body: bytes
 
 
 class Direct:
@@ -67,8 +56,9 @@ class Direct:
         self._settings: dict[str, Any] = {}
         self._find_credentials: Callable[[], Awaitable[Any]] | None = None
         self._credentials: Any = None
-        self._session: aiohttp.ClientSession | None = None
-        self._proxy: str | None = None
+        # By where they lead; a bucket that moves is followed.
+        self._wires: dict[str, Pool | Proxied] = {}
+        self._wire: Pool | Proxied | None = None
         self._route: Route | None = None
         self._signer: Signer | None = None
         self._missed = False
@@ -92,8 +82,8 @@ class Direct:
         try:
             yield
         finally:
-            if self._session is not None:
-                await self._session.close()
+            for wire in self._wires.values():
+                await wire.close()
 
     @contextmanager
     def learning(self, key: str | None) -> Iterator[None]:
@@ -127,10 +117,9 @@ class Direct:
         settings = self._settings
         if route is None or not settings or settings.get("client_cert") or settings.get("proxies_config"):
             return
-        proxies = ProxyConfiguration(proxies=settings["proxies"], proxies_settings=None)
-        self._proxy = proxies.proxy_url_for(route.origin)
-        if self._session is None:
-            self._session = _http_session(settings, tls=route.origin.startswith("https:"))
+        if route.origin not in self._wires:
+            self._wires[route.origin] = _wire(settings, route.origin)
+        self._wire = self._wires[route.origin]
         self._route = route
 
     async def head(self, key: str, parameters: Mapping[str, str]) -> Answer | None:
@@ -142,46 +131,44 @@ class Direct:
         return await self._ask("GET", "", parameters)
 
     def miss(self) -> None:
-        """Take an answer for none after all."""
+        """Take an answer for none after all: the SDK must be asked."""
+        self._attempts.retries += 1
         self._missed = True
 
     async def _ask(self, method: str, path: str, parameters: Mapping[str, str]) -> Answer | None:
-        route, session = self._route, self._session
-        if route is None or session is None:
+        route, wire = self._route, self._wire
+        if route is None or wire is None:
             return None
         path = route.base + path or "/"
         query = "&".join([f"{name}={_quoted(value)}" for name, value in sorted(parameters.items())])
         try:
             headers = await self._headers(route, method, path, query)
-            url = URL(f"{route.origin}{path}?{query}" if query else route.origin + path, encoded=True)
-            self._attempts.count()
-            async with session.request(
-                method, url, headers=headers, allow_redirects=False, proxy=self._proxy
-            ) as response:
-                body = await response.read() if method == "GET" else b""
+            target = f"{path}?{query}" if query else path
+            answer = await wire.ask(method, route.host, target, headers, self._attempts.count)
         except (aiohttp.ClientError, BotoCoreError, ClientError, OSError, RuntimeError, TimeoutError, ValueError):
             # The SDK's own attempt says what is wrong.
-            self._missed = True
+            self.miss()
             return None
-        if response.status == _OK:
+        if answer.status == _OK:
             self._misses, self._missed = 0, False
-            return Answer(response.headers, body)
-        if response.status in THROTTLED:
-            await self._attempts.wait_for_busy(response.headers)
+            return answer
+        if answer.status in THROTTLED:
+            self._attempts.retries += 1
+            await self._attempts.wait_for_busy(answer.headers)
         else:
-            self._missed = True
+            self.miss()
         return None
 
     async def _headers(self, route: Route, method: str, path: str, query: str) -> dict[str, str]:
         if route.scope is None:
-            return {"x-amz-request-payer": self._payer} if self._payer else {}
+            return _FIXED | ({"x-amz-request-payer": self._payer} if self._payer else {})
         if self._credentials is None and self._find_credentials is not None:
             self._credentials = await self._find_credentials()
         found = await self._credentials.get_frozen_credentials()
         keys = found.access_key, found.secret_key, found.token
         if self._signer is None or not self._signer.has(*keys):
             self._signer = Signer(*keys, region=route.scope[0], service=route.scope[1])
-        return self._signer.sign(method, route.host, path, query, payer=self._payer)
+        return _FIXED | self._signer.sign(method, route.host, path, query, payer=self._payer)
 
 
 @lru_cache(maxsize=1_024)
@@ -195,27 +182,34 @@ def _remember(request: Any, **_: object) -> None:
         sent.append(request)
 
 
-def _http_session(settings: Mapping[str, Any], *, tls: bool) -> aiohttp.ClientSession:
-    """Make a session with the connections, timeouts and certificates of the SDK's."""
+def _wire(settings: Mapping[str, Any], origin: str) -> Pool | Proxied:
+    """Make what sends requests, with the connections, timeouts, certificates and proxies of the SDK's."""
     connect, _ = settings["timeout"]
+    place = urlsplit(origin)
+    tls = _certificates(settings["verify"]) if place.scheme == "https" else None
+    limit = settings["max_pool_connections"]
+    proxy = ProxyConfiguration(proxies=settings["proxies"], proxies_settings=None).proxy_url_for(origin)
     arguments = settings.get("connector_args") or {}
-    return aiohttp.ClientSession(
-        auto_decompress=False,
-        connector=aiohttp.TCPConnector(
-            limit=settings["max_pool_connections"], ssl=_certificates(settings["verify"]) if tls else True, **arguments
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Encoding": "identity", "User-Agent": "refscan"},
-        read_bufsize=_READ_AHEAD,
-        skip_auto_headers=("Accept", "Content-Type"),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=_LONGEST_SILENCE),
-    )
+    if proxy or not _KNOWN_ARGUMENTS.issuperset(arguments):
+        return Proxied(
+            origin,
+            proxy,
+            tls=tls,
+            limit=limit,
+            connect_timeout=connect,
+            silence=_LONGEST_SILENCE,
+            arguments=arguments,
+        )
+    port = place.port or (80 if tls is None else 443)
+    return Pool(place.hostname or "", port, tls=tls, limit=limit, connect_timeout=connect, silence=_LONGEST_SILENCE)
 
 
-def _certificates(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001  as the SDK has it
-    if not verify:
-        return False
+def _certificates(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001  as the SDK has it
     context: ssl.SSLContext = create_urllib3_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
     bundle = get_cert_path(verify)
     if bundle:
         context.load_verify_locations(bundle)

@@ -55,13 +55,13 @@ def facts_of_answer(key: str, answer: Mapping[str, Any]) -> Facts:
 
 
 def facts_of_headers(key: str, headers: Mapping[str, str]) -> Facts | None:
-    """Read the headers of a success; ``None``: they are not quite as S3 has them.
+    """Read the headers of a success, their names in lower case; ``None``: they are not quite as S3 has them.
 
     Source: the S3 API reference, ``HeadObject``, "Response Syntax".
     """
-    size = headers.get("Content-Length", "")
-    e_tag = headers.get("ETag")
-    modified = headers.get("Last-Modified")
+    size = headers.get("content-length", "")
+    e_tag = headers.get("etag")
+    modified = headers.get("last-modified")
     moment = None if modified is None else _microseconds(modified)
     if not (size.isascii() and size.isdecimal()) or not e_tag or (modified is not None and moment is None):
         return None
@@ -72,7 +72,7 @@ def facts_of_headers(key: str, headers: Mapping[str, str]) -> Facts | None:
         headers.get("x-amz-version-id"),
         moment,
         headers.get("x-amz-storage-class", "STANDARD"),
-        headers.get("Content-Type", ""),
+        headers.get("content-type", ""),
     )
 
 

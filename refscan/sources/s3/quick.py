@@ -20,6 +20,8 @@ def read_at_once(body: bytes) -> Listing | None:
 
 
 def _is_text(body: bytes) -> bool:
+    if body.isascii():
+        return True
     try:
         body.decode()
     except UnicodeDecodeError:

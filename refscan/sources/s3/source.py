@@ -65,7 +65,8 @@ class S3Source:
     may not be asked, one HEAD tells whether the version ``null`` is a pin.
 
     Listings and HEADs are sent without the SDK once it has been answered; what then goes wrong is asked again through
-    it. ``throttled`` counts the answers so far of a store that wants fewer requests.
+    it. ``throttled`` counts the answers so far of a store that wants fewer requests, ``retries`` the requests that were
+    sent again.
 
     A directory bucket has no pins, and its listings have no order: only their tokens lead through them. Its ETags
     are no MD5, yet change with the bytes.
@@ -111,6 +112,11 @@ class S3Source:
     def throttled(self) -> int:
         """Answers so far of a store that wants fewer requests."""
         return self._attempts.throttled
+
+    @property
+    def retries(self) -> int:
+        """Requests so far that were sent again: the SDK's attempts beyond a first one, be that refscan's or its own."""
+        return self._attempts.retries
 
     async def __aenter__(self) -> Self:
         with translated(self.base, "s3:ListBucket"):
