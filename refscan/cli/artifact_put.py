@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,10 @@ async def _run(arguments: argparse.Namespace) -> int:
             for number, source in enumerate(arguments.sources):
                 await _add(artifact, source, arguments, number)
             version = await run.log_artifact(artifact, aliases=arguments.alias)
+    if arguments.resume is not None:
+        # Each reference's own directory is gone; the user may have put something beside them.
+        with suppress(OSError):
+            arguments.resume.rmdir()
     if arguments.json:
         print(
             json.dumps(

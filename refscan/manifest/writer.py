@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from refscan.errors import ListingOrderError
 from refscan.manifest.bounds import Bounds
-from refscan.manifest.digest import ContentDigest, PinDigest, rows_digest
+from refscan.manifest.digest import ContentDigest, PinDigest, column_digests, rows_digest
 from refscan.manifest.index import Index, Segment
 from refscan.manifest.path_hash import path_hashes
 from refscan.manifest.schema import MANIFEST_SCHEMA
@@ -58,14 +58,16 @@ def write_manifest(batches: Iterable[pa.RecordBatch], put: Put) -> Index:
     def seal(lengths: Iterable[int]) -> pa.Table:
         left = waiting
         for length in lengths:
-            segments.append(_write_segment(left.slice(0, length), put))
+            segment = left.slice(0, length).combine_chunks().to_batches()[0]
+            digests = column_digests(segment)
+            pins.update(digests)
+            segments.append(_write_segment(rows_digest(digests), segment, put))
             left = left.slice(length)
         return left
 
     for batch in _gathered(batches):
         last = _check_order(batch, last)
         content.update(batch)
-        pins.update(batch)
         rows += batch.num_rows
         size += pc.sum(batch.column("size")).as_py() or 0
         waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
@@ -97,16 +99,14 @@ def _check_order(batch: pa.RecordBatch, last: str | None) -> str:
     return paths[-1].as_py()  # type: ignore[no-any-return]
 
 
-def _write_segment(table: pa.Table, put: Put) -> Segment:
-    table = table.combine_chunks()
-    name = rows_digest(table)
-    paths, refs = table.column("path"), table.column("ref")
+def _write_segment(name: str, rows: pa.RecordBatch, put: Put) -> Segment:
+    paths, refs = rows.column("path"), rows.column("ref")
     return Segment(
         name,
         first=paths[0].as_py(),
         last=paths[-1].as_py(),
-        rows=table.num_rows,
-        size=put(name, lambda: _encoded(table)),
+        rows=rows.num_rows,
+        size=put(name, lambda: _encoded(pa.Table.from_batches([rows]))),
         files=refs.null_count,
         links=pc.sum(pc.starts_with(refs, _LINK)).as_py() or 0,
     )
@@ -121,6 +121,13 @@ def _encoded(table: pa.Table) -> pa.Buffer:
 def write_parquet(table: pa.Table, sink: object) -> None:
     """Write rows of ``MANIFEST_SCHEMA`` as Parquet: zstd, and delta encoding for what neighbours share.
 
-    Column types and encodings are those that other readers know too.
+    Column types and encodings are those that other readers know too. Only paths have statistics.
     """
-    pq.write_table(table, sink, compression="zstd", use_dictionary=["storage_class"], column_encoding=_ENCODINGS)
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=["storage_class"],
+        column_encoding=_ENCODINGS,
+        write_statistics=["path"],
+    )

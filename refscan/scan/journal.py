@@ -79,8 +79,12 @@ class Journal:
     def _lock(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            gone = os.fstat(self._file.fileno()).st_nlink == 0
         except BlockingIOError:
-            raise ResumeError(f"{self.directory} is used by a scan that is running; wait for its end") from None
+            gone = True
+        if gone:
+            # Or it was, and what was opened here has been removed since.
+            raise ResumeError(f"{self.directory} is used by a scan that is running; wait for its end")
 
     def _recover(self) -> list[dict[str, Any]]:
         """Return the whole lines from the beginning, and cut off the rest."""
@@ -142,17 +146,22 @@ class Journal:
         self._file.close()
 
     def discard(self) -> None:
-        """Remove all that was written; the scan is not needed any more."""
+        """Remove all that was written, unless another scan goes on from it: the rows are safe elsewhere."""
         self.close()
-        for path in self._written():
-            path.unlink()
+        with suppress(FileNotFoundError), (self.directory / _NAME).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            for path in self._written():
+                path.unlink()
         # The user may have put something beside it.
         with suppress(OSError):
             self.directory.rmdir()
 
     def _written(self) -> Iterator[Path]:
-        # The journal first: without it nothing is taken for a scan that goes on.
-        for pattern in (_NAME, _STATS, _FOLDERS, _RUNS + "*"):
+        # The journal last: with it, whoever comes after a kill here asks again for what is gone.
+        for pattern in (_RUNS + "*", _FOLDERS, _STATS, _NAME):
             yield from self.directory.glob(pattern)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 import os
 import tempfile
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO
 
 import pyarrow as pa
+
+from refscan.manifest.repeats import Repeats, find_repeats
 
 __all__ = ["MEMORY_LIMIT", "Spool"]
 
@@ -37,10 +39,11 @@ class Spool:
         self._memory_limit = memory_limit
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
+        self._sealed = False
         self._bounds: list[tuple[str, str]] = []
-        self._writer: pa.ipc.RecordBatchStreamWriter | None = None
+        self._writers: dict[tuple[str, ...], pa.ipc.RecordBatchStreamWriter] = {}  # by the columns they write
         self._file: _Unnamed | None = None
-        self._ends: list[int] = []  # the places in the file where a batch ends and the next one begins
+        self._places: list[_Place] = []
 
     @property
     def first(self) -> str:
@@ -69,25 +72,32 @@ class Spool:
 
     def _spill(self) -> None:
         self._file = _Unnamed()
-        # Compressing and reading it again would cost more than the disk does; so does handing columns to threads.
-        options = pa.ipc.IpcWriteOptions(use_threads=False)
-        self._writer = pa.ipc.new_stream(pa.PythonFile(self._file.stream, mode="w"), self._schema, options=options)
-        self._write(self._held[0].slice(0, 0))  # the schema goes before it
         for batch in self._held:
             self._write(batch)
         self._held.clear()
 
     def _write(self, batch: pa.RecordBatch) -> None:
-        if self._writer is None or self._file is None:
+        if self._file is None or self._sealed:
             raise RuntimeError("a sealed spool takes no more rows")
-        self._writer.write_batch(batch)
-        self._ends.append(self._file.stream.tell())
+        repeats = find_repeats(batch)
+        names = tuple(repeats.kept(self._schema).names)
+        kept, stream = batch.select(names), self._file.stream
+        if (writer := self._writers.get(names)) is None:
+            # Compressing costs more than the disk does; so does handing columns to threads.
+            options = pa.ipc.IpcWriteOptions(use_threads=False)
+            writer = pa.ipc.new_stream(pa.PythonFile(stream, mode="w"), kept.schema, options=options)
+            self._writers[names] = writer
+            writer.write_batch(kept.slice(0, 0))  # the schema goes before it
+        begin = stream.tell()
+        writer.write_batch(kept)
+        self._places.append(_Place(begin, stream.tell(), repeats))
 
     def seal(self) -> None:
         """End appending; needed before reading."""
-        if self._writer is not None and self._file is not None:
+        self._sealed = True
+        self._writers.clear()
+        if self._file is not None:
             self._file.stream.flush()
-            self._writer = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.between("", None)
@@ -102,8 +112,9 @@ class Spool:
         if file is None:
             yield from self._held[start:stop]
             return
-        for begin, end in itertools.pairwise(self._ends[start : stop + 1]):
-            yield pa.ipc.read_record_batch(file.read(begin, end), self._schema)
+        for place in self._places[start:stop]:
+            kept = pa.ipc.read_record_batch(file.read(place.begin, place.end), place.repeats.kept(self._schema))
+            yield place.repeats.restored(kept, self._schema)
 
     def find(self, value: str) -> pa.RecordBatch | None:
         """Return the one row that has ``value`` in the column that ascends, or ``None``."""
@@ -119,8 +130,18 @@ class Spool:
         self.seal()
         self._held.clear()
         self._bounds.clear()
+        self._places.clear()
         self.rows = 0
         self._file = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a batch lies in the file, and what is not there because it repeats what is."""
+
+    begin: int
+    end: int
+    repeats: Repeats
 
 
 class _Unnamed:

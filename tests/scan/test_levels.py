@@ -1,9 +1,9 @@
 """Sorted runs become few: nothing is lost, what is on disk is removed, and memory does not grow with their number."""
 
 import random
-import tempfile
 
 import pytest
+from nameless_files import nameless_files
 
 from refscan import PathConflictError
 from refscan.manifest.schema import MANIFEST_SCHEMA, manifest_rows
@@ -32,15 +32,15 @@ def test_all_come_out_once_and_sorted(count):
     assert [path for batch in levels.merged() for path in batch.column("path").to_pylist()] == paths
 
 
-def test_what_is_held_in_memory_is_bounded(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_what_is_held_in_memory_is_bounded():
+    before = nameless_files()
     levels = Levels()
     for number in range(200):
         levels.add(run_of([f"{number:05}"]))
         assert sum(len(run._held) for level in levels._levels for run in level) < 16
-    assert list(tmp_path.iterdir())
+    assert nameless_files() - before
     assert levels.merged().rows == 200
-    assert list(tmp_path.iterdir()) == []
+    assert nameless_files() == before
 
 
 def test_a_path_with_two_digests_is_a_conflict():

@@ -1,11 +1,11 @@
 """Rows in any order come out in key order, each once, whatever fits in memory."""
 
 import random
-import tempfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nameless_files import nameless_files
 from scan_adversaries import key_sets
 
 from refscan.errors import ListingOrderError
@@ -42,15 +42,16 @@ def test_a_key_that_comes_twice_is_an_error(keys, memory_limit, data):
         list(sorter.batches())
 
 
-def test_nothing_is_left_behind(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_nothing_is_left_behind():
+    before = nameless_files()
     sorter = Sorter("memory://b/", memory_limit=100)
     fill(sorter, [f"{number:05}" for number in range(999)], list(range(100, 999, 100)))
     batches = sorter.batches()
     next(batches)
-    assert list(tmp_path.iterdir())
+    assert nameless_files() - before
     sorter.close()
-    assert list(tmp_path.iterdir()) == []
+    batches.close()
+    assert nameless_files() == before
     sorter.close()
 
 
