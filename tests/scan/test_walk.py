@@ -22,7 +22,7 @@ class Folders:
     def __init__(self, keys, *, page_size: int = 1_000, seed: int = 0):
         self.inner = bucket(keys, page_size=page_size)
         self.base = self.inner.base
-        self.requests = 0
+        self.requests = self.retries = 0
         self.under_way = self.most_under_way = 0
         self._random = random.Random(seed)
         self._page_size = page_size
