@@ -1,7 +1,7 @@
 """How many requests may be under way, by what the store answers, and how scans share that. No I/O.
 
-Slow start doubles with each round of answers; a store that asks to slow down gets fewer by a third, and then one more
-a round.
+Slow start doubles with each round of answers. Where more than a tenth of a round ask to slow down, the store gets fewer
+by a third, and then one more a round; a few do not mean that there are too many.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ __all__ = ["Pressure", "Share"]
 
 _START = 4.0
 _BACK_OFF = 0.7
+_TOLERATED = 0.1
+_SMALLEST_ROUND = 16
 
 
 class Pressure:
@@ -28,6 +30,8 @@ class Pressure:
         self._limit = min(_START, most)
         self._slow_start = True
         self._answers_to_ignore = 0
+        # Of this round.
+        self._answers = self._busy = 0
 
     @property
     def limit(self) -> int:
@@ -40,13 +44,21 @@ class Pressure:
 
     def answered(self, *, throttled: bool) -> None:
         """Learn from an answer: whether the store asked to slow down meanwhile."""
-        if throttled and self._answers_to_ignore <= 0:
+        if self._answers_to_ignore > 0:
+            self._answers_to_ignore -= 1
+        else:
+            self._answers += 1
+            self._busy += throttled
+        round_of = max(_SMALLEST_ROUND, self.limit)
+        if self._busy > _TOLERATED * round_of:
             self._limit = max(1.0, self._limit * _BACK_OFF)
             self._slow_start = False
+            self._answers = self._busy = 0
             # What was under way then says nothing of the new limit.
             self._answers_to_ignore = self.limit
             return
-        self._answers_to_ignore -= 1
+        if self._answers >= round_of:
+            self._answers = self._busy = 0
         if not throttled:
             self._limit = min(self._most, self._limit + (1.0 if self._slow_start else 1.0 / self._limit))
 

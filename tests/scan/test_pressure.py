@@ -29,12 +29,31 @@ def test_a_busy_store_gets_a_third_less_once_for_all_that_was_under_way():
     pressure = Pressure(100)
     for _ in range(200):
         pressure.answered(throttled=False)
-    for _ in range(70):
+    for _ in range(10):
+        pressure.answered(throttled=True)
+    assert pressure.limit == 100
+    for _ in range(1 + 70):
         pressure.answered(throttled=True)
     assert pressure.limit == 70
-    pressure.answered(throttled=True)
-    pressure.answered(throttled=True)
+    for _ in range(8):
+        pressure.answered(throttled=True)
     assert pressure.limit == 49
+
+
+@pytest.mark.parametrize("every", [20, 40])
+def test_a_few_busy_answers_do_not_slow_it_down(every):
+    pressure = Pressure(64)
+    for number in range(1_000):
+        pressure.answered(throttled=number % every == 0)
+    assert pressure.limit == 64
+
+
+@pytest.mark.parametrize("every", [2, 4, 8])
+def test_many_do(every):
+    pressure = Pressure(64)
+    for number in range(1_000):
+        pressure.answered(throttled=number % every == 0)
+    assert pressure.limit < 24
 
 
 @pytest.mark.parametrize("limit", [1, 7, 49])

@@ -49,6 +49,7 @@ class AzureSource:
         self.base = base
         self.requests = 0
         self._repeats = Repeats()
+        self._told = 0
         self._options = options
         with translated(base, LIST):
             self._credential = choose_credential(base, options, sas)
@@ -106,7 +107,6 @@ class AzureSource:
     ) -> Page:
         """See ``Source.list_page``; Azure cannot end a listing at a key, so ``until`` is left to the scan."""
         lister = self._lister
-        before = self._repeats.throttled
         if not self.capabilities.ordered:
             return _unordered(await lister.page(prefix, token, folder=self._walked), prefix, complete=lister.pinned)
         if token is not None:
@@ -124,13 +124,14 @@ class AzureSource:
             rows, stubs = pa.concat_batches([rows, more]), stubs + more_stubs
         lister.remember(prefix, page)
         await lister.learn_from(prefix, page)
+        told, self._told = self._told, self._repeats.throttled
         return Page(
             rows,
             next_after=None if page.marker is None else page.settled,
             token=page.marker,
             complete=lister.pinned,
             skipped=_skipped(stubs),
-            throttled=self._repeats.throttled > before,
+            throttled=self._told > told,
         )
 
     async def list_history(

@@ -59,6 +59,7 @@ class GCSSource:
         self._page_size = page_size
         self._opening: AbstractAsyncContextManager[GCSClient] = open_client(options)
         self._client: GCSClient | None = None
+        self._told = 0
 
     @property
     def requests(self) -> int:
@@ -94,14 +95,13 @@ class GCSSource:
     ) -> Page:
         """See ``Source.list_page``."""
         bounds = _bounds(after, until)
-        before = self._open_client.repeats.throttled
         page = await self._list(prefix, bounds, token)
         # Pages may be as short as the service likes: empty, or with nothing but the bound itself.
         while (rows := _behind(page.rows, after)).num_rows == 0 and page.token is not None:
             page = await self._list(prefix, bounds, page.token)
         last = rows.column("key")[-1].as_py() if rows.num_rows else None
-        throttled = self._open_client.repeats.throttled > before
-        return Page(rows, last if page.token else None, page.token, throttled=throttled)
+        told, self._told = self._told, self._open_client.repeats.throttled
+        return Page(rows, last if page.token else None, page.token, throttled=self._told > told)
 
     async def _list(
         self, prefix: str, bounds: Mapping[str, str], token: str | None, *, count: int | None = None

@@ -79,7 +79,7 @@ class S3Source:
 
     def __init__(self, bucket: str, options: S3Options = _DEFAULTS, *, page_size: int = 1_000) -> None:
         self.base = f"s3://{bucket}/"
-        self.requests = 0
+        self.requests = self._told = 0
         self._bucket = bucket
         self._page_size = page_size
         self._connections = options.connections
@@ -131,9 +131,10 @@ class S3Source:
     ) -> Page:
         """See ``Source.list_page``; S3 cannot end a listing at a key, so ``until`` is left to the scan."""
         del until
-        before = self.throttled
         page = await self._page(prefix, after, token)
-        return replace(page, throttled=True) if self.throttled > before else page
+        # Each answer of a busy store shows in one page, though many were under way.
+        told, self._told = self._told, self.throttled
+        return replace(page, throttled=True) if self._told > told else page
 
     async def _page(self, prefix: str, after: str, token: str | None) -> Page:
         if self._kind is BucketKind.DIRECTORY:
