@@ -202,7 +202,8 @@ class RefscanFileSystem(AsyncFileSystem):  # type: ignore[misc]
         """Return an asynchronous file: ``await file.read(…)``, ``file.seek(…)``."""
         _check_mode(mode)
         name, found = await self._found(self._strip_protocol(path))
-        return _StreamedFile(self, name, found, **options)
+        held = await self._library().read(found) if found.size is None else None
+        return _StreamedFile(self, name, found, held, **options)
 
     async def _rm_file(self, path: str, **_: Any) -> None:
         raise _read_only(path)
@@ -235,13 +236,19 @@ class _File(AbstractBufferedFile):  # type: ignore[misc]
 
 
 class _StreamedFile(AbstractAsyncStreamedFile):  # type: ignore[misc]
-    """An entry that is open for reading in the caller's loop."""
+    """An entry that is open for reading in the caller's loop; one of unknown size is held whole."""
 
-    def __init__(self, fs: RefscanFileSystem, path: str, found: Object, **options: Any) -> None:
-        super().__init__(fs, path, "rb", size=found.size, cache_type="none", **options)
+    def __init__(
+        self, fs: RefscanFileSystem, path: str, found: Object, held: bytes | None, **options: Any
+    ) -> None:
+        size = found.size if held is None else len(held)
+        super().__init__(fs, path, "rb", size=size, cache_type="none", **options)
         self._object = found
+        self._held = held
 
     async def _fetch_range(self, start: int, end: int) -> bytes:
+        if self._held is not None:
+            return self._held[start:end]
         data: bytes = await self.fs.read_object(self._object, start, end)
         return data
 

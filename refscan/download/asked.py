@@ -110,13 +110,16 @@ async def _check_object(source: Source, found: Object) -> int:
 async def _judge(source: Source, found: Object, rows: pa.RecordBatch, there: int) -> int:
     """Return the status of an object whose recorded version, or only one, is what ``rows`` tells."""
     rules, now = _rules(found), rows.to_pylist()[0]
-    if now["size"] != found.size:
+    # A fact that was not recorded, as in some of W&B's manifests, tells nothing.
+    if found.size is not None and now["size"] != found.size:
         return CHANGED
     if found.location.store == "fsspec" and found.e_tag is None:
         refs = source.refs(rows.column("key"))
         digests = [await how(rows, refs) for how in (source.digests, source.uri_digests)]
         return there if found.digest in [digest[0].as_py() for digest in digests] else CHANGED
-    if rules.e_tags and (now["e_tag"] != found.e_tag or not found.is_of_time(now["last_modified"])):
+    if rules.e_tags and found.e_tag is not None and now["e_tag"] != found.e_tag:
+        return CHANGED
+    if rules.e_tags and not found.is_of_time(now["last_modified"]):
         return CHANGED
     if now["storage_class"] not in rules.archived:
         return there

@@ -58,7 +58,8 @@ async def delete_version(
     if not force and (users := await links_to(registry, [record])):
         user = next(iter(users.values()))
         raise ArtifactError(f"entries of {user} refer to {title}; delete that first, or pass force=True (--force)")
-    await delete_versions(registry, [(record.artifact_id, record.number)], delete_aliases=delete_aliases)
+    if not await delete_versions(registry, [(record.artifact_id, record.number)], delete_aliases=delete_aliases):
+        raise ArtifactError(f"{title} was given an alias or deleted meanwhile; look at it, and delete it again")
     return record
 
 

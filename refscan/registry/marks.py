@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import string
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,7 +67,10 @@ class Marks:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=["ref", "digest"]):
                     digests = batch.filter(pc.is_null(batch.column("ref"))).column("digest")
                     self._waiting.append(_decoded(digests))
-        except (FileNotFoundError, pa.ArrowInvalid):
+        except (OSError, pa.ArrowInvalid) as error:
+            # Arrow says without a number that it cannot decode; what a file system refuses today it may give tomorrow.
+            if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+                raise
             raise StoreError(
                 f"the registry's store lacks {path}, or it is damaged; restore it from a backup, or delete its version"
             ) from None

@@ -54,12 +54,17 @@ async def expired_versions(
     Raises:
         RegistryError: There is no such artifact.
     """
-    older_than = None if ttl is None else datetime.now(UTC) - ttl
+    older_than = None if ttl is None else _ago(ttl)
     artifacts = await _versions(registry, project_name, name)
     found = [record for records in artifacts for record in expired(records, keep_last=keep_last, older_than=older_than)]
     while found and (needed := await links_to(registry, found)):
         found = [record for record in found if (record.artifact_id, record.number) not in needed]
     return found
+
+
+def _ago(age: timedelta) -> datetime:
+    now, first = datetime.now(UTC), datetime.min.replace(tzinfo=UTC)
+    return now - min(age, now - first)
 
 
 @to_its_end

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakValueDictionary
 
 from refscan.errors import ResumeError
 from refscan.scan.run_file import RunFile
@@ -72,7 +73,8 @@ class Journal:
         self.splits: list[tuple[str, str]] = [(line["after"], line["pivot"]) for line in lines[1:]]
         starts = ["", *self.bounds, *(pivot for _, pivot in self.splits)]
         self._numbers = {start: number for number, start in enumerate(starts)}
-        self._runs: dict[str, RunFile] = {}
+        # Ranges are many. Whoever reads one lets go of it, which closes its file.
+        self._runs: WeakValueDictionary[str, RunFile] = WeakValueDictionary()
         self.stats = RunFile(directory / _STATS)
         self.folders = RunFile(directory / _FOLDERS)
 
@@ -101,6 +103,9 @@ class Journal:
         return lines
 
     def _begin(self, scanned: Mapping[str, Any], bounds: Sequence[str]) -> dict[str, Any]:
+        # Pages may have reached the disk where their journal did not: nobody knows what they are of.
+        for path in self._pages():
+            path.unlink()
         started = datetime.now(UTC).isoformat()
         return self._write({"format": _FORMAT, "scanned": dict(scanned), "bounds": list(bounds), "started": started})
 
@@ -153,15 +158,15 @@ class Journal:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
-            for path in self._written():
+            # The journal last: with it, whoever comes after a kill here asks again for what is gone.
+            for path in (*self._pages(), self.directory / _NAME):
                 path.unlink()
         # The user may have put something beside it.
         with suppress(OSError):
             self.directory.rmdir()
 
-    def _written(self) -> Iterator[Path]:
-        # The journal last: with it, whoever comes after a kill here asks again for what is gone.
-        for pattern in (_RUNS + "*", _FOLDERS, _STATS, _NAME):
+    def _pages(self) -> Iterator[Path]:
+        for pattern in (_RUNS + "*", _FOLDERS, _STATS):
             yield from self.directory.glob(pattern)
 
 

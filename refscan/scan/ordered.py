@@ -18,9 +18,9 @@ R = TypeVar("R")
 class _Slot(Generic[R]):
     __slots__ = ("error", "ready", "result")
 
-    def __init__(self) -> None:
-        self.ready = anyio.Event()
-        self.result: R | None = None
+    def __init__(self, ready: anyio.Event | None, result: R | None = None) -> None:
+        self.ready = ready
+        self.result = result
         self.error: Exception | None = None
 
 
@@ -48,9 +48,15 @@ class OrderedWorkers(Generic[T, R]):
         """Add an item; waits while the line is full."""
         await self._room.acquire()
         await self._limit.acquire()
-        slot: _Slot[R] = _Slot()
-        self._group.start_soon(self._run, item, slot)
+        ready = anyio.Event()
+        slot: _Slot[R] = _Slot(ready)
+        self._group.start_soon(self._run, item, slot, ready)
         self._add(slot)
+
+    async def put_done(self, result: R) -> None:
+        """Add what needs no work; waits while the line is full."""
+        await self._room.acquire()
+        self._add(_Slot(None, result))
 
     def end(self) -> None:
         """End the line: no more items."""
@@ -60,7 +66,7 @@ class OrderedWorkers(Generic[T, R]):
         self._line.append(slot)
         self._arrived.release()
 
-    async def _run(self, item: T, slot: _Slot[R]) -> None:
+    async def _run(self, item: T, slot: _Slot[R], ready: anyio.Event) -> None:
         self.active += 1
         try:
             slot.result = await self._work(item)
@@ -69,7 +75,7 @@ class OrderedWorkers(Generic[T, R]):
         finally:
             self.active -= 1
             self._limit.release()
-            slot.ready.set()
+            ready.set()
 
     async def deliver(self, sink: Callable[[R], Awaitable[None]]) -> None:
         """Hand every result to ``sink``, in order, until the line ends.
@@ -82,7 +88,8 @@ class OrderedWorkers(Generic[T, R]):
             slot = self._line.popleft()
             if slot is None:
                 return
-            await slot.ready.wait()
+            if slot.ready is not None:
+                await slot.ready.wait()
             if slot.error is not None:
                 raise slot.error
             await sink(cast("R", slot.result))

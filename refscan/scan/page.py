@@ -22,7 +22,7 @@ def check_order(rows: pa.RecordBatch, after: str, base: str) -> None:
         return
     keys = rows.column("key")
     first = keys[0].as_py()
-    if first <= after or not pc.all(pc.less(keys[:-1], keys[1:]), min_count=0).as_py():
+    if first <= after or pc.less(keys[:-1], keys[1:]).true_count < len(keys) - 1:
         raise ListingOrderError(
             f"{base}: the store does not list in key order (near {first!r} behind {after!r})", uri=base
         )
@@ -41,7 +41,7 @@ def trim(rows: pa.RecordBatch, after: str, until: str | None) -> pa.RecordBatch:
 def drop_folder_markers(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
     """Leave out zero-byte keys that end in ``/``, and count them."""
     ends = pc.ends_with(rows.column("key"), "/")
-    if not pc.any(ends).as_py():
+    if not ends.true_count:
         return rows, 0
     markers = pc.and_(ends, pc.fill_null(pc.equal(rows.column("size"), 0), False))
     kept = rows.filter(pc.invert(markers))

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from refscan.errors import ListingOrderError, StoreError
 from refscan.manifest.receipt import RangeReceipt
 from refscan.scan.alphabet import Alphabet
-from refscan.scan.buffer import Listed, RangeBuffer
+from refscan.scan.buffer import Listed, RangeBuffer, Room
 from refscan.scan.journal import Journal
 from refscan.scan.ledger import Found, Ledger
 from refscan.scan.limits import LIST_CONCURRENCY
@@ -73,6 +73,7 @@ class RangeListing:
         self._tally = tally
         self._journal = journal
         self._ledger = Ledger(bounds if journal is None else journal.bounds)
+        self._room = Room()
         self._buffers: dict[str, RangeBuffer] = {}
         self._outlooks: dict[str, Outlook] = {}
         self._alphabet = Alphabet(len(prefix))
@@ -130,13 +131,13 @@ class RangeListing:
     def _open(self, after: str, outlook: Outlook) -> None:
         self._outlooks[after] = outlook
         if self._journal is None:
-            self._buffers[after] = RangeBuffer()
+            self._buffers[after] = RangeBuffer(self._room)
             return
         run, pages = self._journal.run(after), 0
         for record in run.recover():
             self._restore(after, record)
             pages += 1
-        self._buffers[after] = RangeBuffer(run, pages=pages)
+        self._buffers[after] = RangeBuffer(self._room, run, pages=pages)
         if self._ledger.is_done(after):
             del self._outlooks[after]
             self._buffers[after].end()

@@ -34,7 +34,7 @@ class RunFile:
     """Records of ``PAGE_SCHEMA`` rows, each with a small header of JSON's types.
 
     A record that was appended outlives the process. Should the machine lose power, the records up to the first that
-    did not reach the disk are there.
+    did not reach the disk are there. A file without a name needs no checksums, and has none.
 
     Args:
         path: The file, which may be there already; ``None`` makes one without a name, gone with the process.
@@ -56,7 +56,7 @@ class RunFile:
         head = json.dumps(header, separators=(",", ":")).encode()
         # Not compressed: that costs more than all else that is done with a page.
         body = rows.serialize()
-        frame = _FRAME.pack(len(head), body.size, zlib.crc32(body, zlib.crc32(head)))
+        frame = _FRAME.pack(len(head), body.size, self._checksum(head, body))
         data = [frame + head, body]
         written, size = 0, len(data[0]) + body.size
         while written < size:
@@ -98,6 +98,13 @@ class RunFile:
             self._close = weakref.finalize(self, os.close, self._descriptor)
         return self._descriptor
 
+    def _checksum(self, *parts: bytes | pa.Buffer) -> int:
+        checksum = 0
+        if self._path is not None:
+            for part in parts:
+                checksum = zlib.crc32(part, checksum)
+        return checksum
+
     def _read(self, offset: int) -> Record | None:
         if offset + _FRAME.size > self._end:
             return None
@@ -110,7 +117,7 @@ class RunFile:
         if head_size == 0 or end > self._end:
             return None
         data = os.pread(descriptor, head_size + body_size, offset + _FRAME.size)
-        if len(data) < head_size + body_size or zlib.crc32(data) != checksum:
+        if len(data) < head_size + body_size or self._checksum(data) != checksum:
             return None
         rows = pa.ipc.read_record_batch(pa.py_buffer(data).slice(head_size), PAGE_SCHEMA)
         return Record(json.loads(data[:head_size]), rows, end)

@@ -107,7 +107,7 @@ class Statting:
                     f"was begun; begin anew in a new directory",
                     uri=self._uri,
                 )
-            await line.put(page)
+            await line.put_done(_Done(rows, None, Counter()))
             return
         # A few objects, which may be large, are spread; many small ones go in large batches.
         can, count = self._source.capabilities, rows.num_rows
@@ -116,8 +116,6 @@ class Statting:
             await line.put(Listed(rows.slice(start, batch), complete=False))
 
     async def _work(self, page: Listed) -> _Done:
-        if page.complete:
-            return _Done(page.rows, None, Counter())
         keys = page.rows.column("key").to_pylist()
         async with self._shared.stats:
             answer = await self._source.stat(keys)

@@ -19,9 +19,11 @@ from refscan.manifest.schema import MANIFEST_SCHEMA
 from refscan.registry.artifact import Artifact
 from refscan.registry.current import current_run
 from refscan.registry.run import Run, init
+from refscan.registry.staging import StagingSource
 from refscan.registry.version import Version
 from refscan.scan.sorter import Sorter
 from refscan.scan.spool import Spool
+from refscan.sources.local.errors import translated
 from refscan.wandb.manifest_json import ManifestError, read_entries
 from refscan.wandb.rows import rows_of, stored_in
 
@@ -161,15 +163,20 @@ async def _store(artifact: Artifact, rows: Spool, shown: str, files: Path | None
     """
     if files is None:
         return
+    staging = StagingSource(artifact.staging)
     for batch in rows:
         for row in stored_in(batch).to_pylist():
             name = row["path"]
             path = files / name
             if not path.resolve().is_relative_to(files.resolve()):
                 raise ManifestError(f"{shown} is damaged: the entry {name!r} leads out of its folder")
-            await artifact.add_file(path, name=name)
-            if not artifact.staging.path(row["digest"]).exists():
+            with translated(str(path)):
+                facts = await to_thread.run_sync(staging.read_facts, str(path))
+            if facts is None:
+                raise ObjectNotFoundError(f"{path}: not a file")
+            if facts.md5 != row["digest"]:
                 raise DigestMismatchError(f"{path} is not the file that {shown} has as {name!r}; download it anew")
+            await artifact.draft.add_row({"path": name, "digest": row["digest"], "size": facts.size})
 
 
 def _references(rows: Spool) -> Spool:

@@ -95,7 +95,7 @@ async def add_reference(
         single = receipt is None or receipt.prefix is None
         if single and placed == ".":
             raise InvalidPathError(f"name={name!r} names no file; give one for {location.uri}", uri=location.uri)
-        shape = Shape(location, shown, None if placed == "." else placed, single=single, strict=strict)
+        shape = Shape(location, shown, placed, single=single, strict=strict)
         bare = not checksum and is_object_store
         entries = await _entries(draft, shape, bare=bare)
         draft.draft.close()

@@ -25,7 +25,7 @@ class Shape:
     Attributes:
         location: Where it lies.
         uri: The URI, without secrets.
-        name: Where it stands in the artifact.
+        name: Where it stands in the artifact; ``.`` is its root.
         single: It is one object.
         strict: As W&B does it, mistakes included.
     """
@@ -56,15 +56,17 @@ class Shape:
         return rows
 
     def _file_refs(self, rows: pa.RecordBatch) -> pa.Array:
+        # An escape in the URI is as it was given.
+        uri = self.uri.replace("?", "%3F").replace("#", "%23")
         if self.single:
-            return pa.array([self.uri] * rows.num_rows, pa.string())
+            return pa.array([uri] * rows.num_rows, pa.string())
         names = rows.column("path")
-        if self.name is not None:
+        if self.name is not None and self.name != ".":
             names = pc.utf8_slice_codeunits(names, len(self.name) + 1)
         if not self.strict:
             for character, escape in _FILE_ESCAPES:
                 names = pc.replace_substring(names, character, escape)
-        return pc.binary_join_element_wise(self.uri if self.uri.endswith("/") else self.uri + "/", names, "")
+        return pc.binary_join_element_wise(uri if uri.endswith("/") else uri + "/", names, "")
 
     def _of_web(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return the one row with the URL as W&B's HTTP client writes it, and as it names it: query included."""

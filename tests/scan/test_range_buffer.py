@@ -1,12 +1,13 @@
 """Pages of one range on their way from its listing to its turn."""
 
 import anyio
+import pyarrow as pa
 import pytest
 from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refscan.scan.buffer import Listed, RangeBuffer
+from refscan.scan.buffer import Listed, RangeBuffer, Room
 from refscan.sources.source import page_rows
 
 
@@ -20,6 +21,10 @@ def page(number: int, *, complete: bool = True) -> Listed:
     return Listed(page_rows(key=[f"{number:04}", f"{number:04}b"], size=[number, None]), complete)
 
 
+PAGE = page(0).rows.nbytes
+SOME = 4 * PAGE
+
+
 async def rest_of(buffer: RangeBuffer) -> list[Listed]:
     pages = []
     while (got := await buffer.next()) is not None:
@@ -31,10 +36,16 @@ async def rest_of(buffer: RangeBuffer) -> list[Listed]:
 turns = st.lists(st.integers(0, 6), max_size=25)
 
 
-@given(before_put=turns, before_next=turns, completes=st.lists(st.booleans(), max_size=25), wait=st.integers(0, 60))
-async def test_pages_come_out_as_they_went_in(before_put, before_next, completes, wait):
+@given(
+    before_put=turns,
+    before_next=turns,
+    completes=st.lists(st.booleans(), max_size=25),
+    wait=st.integers(0, 60),
+    room=st.integers(0, 30),
+)
+async def test_pages_come_out_as_they_went_in(before_put, before_next, completes, wait, room):
     pages = [page(number, complete=complete) for number, complete in enumerate(completes)]
-    buffer = RangeBuffer()
+    buffer = RangeBuffer(Room(room * PAGE))
     taken = []
 
     async def put_all():
@@ -60,17 +71,33 @@ async def test_pages_come_out_as_they_went_in(before_put, before_next, completes
     assert await buffer.next() is None
 
 
-async def test_before_its_turn_put_does_not_wait_and_few_pages_stay_in_memory():
-    buffer = RangeBuffer()
+async def test_before_its_turn_put_does_not_wait_and_what_there_is_no_room_for_leaves_memory():
+    before = pa.total_allocated_bytes()
+    room = Room(SOME)
+    buffers = [RangeBuffer(room) for _ in range(5)]
     for number in range(100):
-        await buffer.put(page(number))
-    assert len(buffer._pages) <= 4
-    buffer.end()
-    assert [got.rows.column("size")[0].as_py() for got in await rest_of(buffer)] == list(range(100))
+        for buffer in buffers:
+            await buffer.put(page(number))
+    # Arrow allocates by 64 bytes for each of a page's buffers.
+    assert pa.total_allocated_bytes() - before <= 4 * 20 * 64
+    for buffer in buffers:
+        buffer.end()
+        assert [got.rows.column("size")[0].as_py() for got in await rest_of(buffer)] == list(range(100))
+
+
+async def test_room_that_was_given_back_is_used_again():
+    room = Room(SOME)
+    for _ in range(100):
+        buffer = RangeBuffer(room)
+        for number in range(4):
+            await buffer.put(page(number))
+        buffer.end()
+        assert len(await rest_of(buffer)) == 4
+        assert buffer._run is None
 
 
 async def test_in_its_turn_put_waits_for_the_reader():
-    buffer = RangeBuffer()
+    buffer = RangeBuffer(Room(SOME))
     put = 0
 
     async def put_all():
@@ -91,7 +118,7 @@ async def test_in_its_turn_put_waits_for_the_reader():
 
 
 async def test_a_reader_that_waits_learns_of_the_end():
-    buffer = RangeBuffer()
+    buffer = RangeBuffer(Room(SOME))
     async with anyio.create_task_group() as group:
         group.start_soon(rest_of, buffer)
         await anyio.wait_all_tasks_blocked()
@@ -99,7 +126,7 @@ async def test_a_reader_that_waits_learns_of_the_end():
 
 
 async def test_pages_without_rows_are_no_pages():
-    buffer = RangeBuffer()
+    buffer = RangeBuffer(Room(SOME))
     for number in range(10):
         await buffer.put(Listed(page_rows(key=[]), complete=True))
         await buffer.put(page(number))
@@ -108,7 +135,7 @@ async def test_pages_without_rows_are_no_pages():
 
 
 async def test_in_its_turn_put_waits_until_what_is_on_disk_was_taken():
-    buffer = RangeBuffer()
+    buffer = RangeBuffer(Room(SOME))
     for number in range(20):
         await buffer.put(page(number))
     put = 20
@@ -131,10 +158,11 @@ async def test_in_its_turn_put_waits_until_what_is_on_disk_was_taken():
     assert [got.rows.column("size")[0].as_py() for got in taken if got is not None] == list(range(40))
 
 
+@pytest.mark.parametrize("room", [0, 1, 4])
 @pytest.mark.parametrize("ahead", [0, 1, 2, 3])
 @pytest.mark.parametrize("before", range(10))
-async def test_pages_put_while_others_are_on_disk_stand_behind_them(before, ahead):
-    buffer = RangeBuffer()
+async def test_pages_put_while_others_are_on_disk_stand_behind_them(before, ahead, room):
+    buffer = RangeBuffer(Room(room * PAGE))
     for number in range(before):
         await buffer.put(page(number))
     taken: list[Listed | None] = [await buffer.next() for _ in range(max(0, before - ahead))]
