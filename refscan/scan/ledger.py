@@ -138,6 +138,11 @@ class Ledger:
         until = entry.key_range.until
         return entry.state is not _State.DONE and entry.reached < pivot and (until is None or pivot < until)
 
+    def holding(self, key: str) -> str:
+        """Return where the range begins that ``key`` lies in."""
+        index = bisect.bisect_left(self._entries, key, key=lambda entry: entry.key_range.after) - 1
+        return self._entries[max(0, index)].key_range.after
+
     def split(self, after: str, pivot: str, *, taken: bool = False) -> KeyRange:
         """Cut the range behind ``after`` at ``pivot`` and return the new, upper range ``(pivot, until]``.
 

@@ -39,8 +39,8 @@ class Outlook:
         last: The last key found in it.
         pages: Pages of it so far.
         left: How many more there seem to be.
-        tried_at: Pages when a part of it was last tried to be taken: once a page is enough.
-        stealing: Somebody is trying it now.
+        free: Those of them that nobody tries to take now.
+        tried_at: Pages when it was last cut, or could not be: once a page is enough.
     """
 
     ceiling: str | None = None
@@ -49,8 +49,8 @@ class Outlook:
     last: str | None = None
     pages: int = 0
     left: float = 0.0
+    free: float = 0.0
     tried_at: int = 0
-    stealing: bool = False
     _varies_at: int = 0
     # At each position, how many pages had come before all shared the last key's beginning up to there.
     _entered: list[int] = field(default_factory=list)
@@ -75,9 +75,14 @@ class Outlook:
         """Return where ``pivot`` differs from the last key."""
         return None if self.last is None else _common(self.last, pivot)
 
-    def look(self, alphabet: Alphabet, until: str | None) -> None:
-        """Guess anew how many pages are ``left`` of the range, which ends at ``until``."""
-        self.left = min(_MOST, sum(left for _, left, _, _ in self._levels(alphabet, until)))
+    def look(self, alphabet: Alphabet, until: str | None, asked: str | None = None) -> None:
+        """Guess anew how many pages are ``left`` of the range up to ``until``, and ``free`` of them up to ``asked``."""
+        self.left = self.free = self._sum(alphabet, until)
+        if asked is not None:
+            self.free = min(self.left, self._sum(alphabet, asked))
+
+    def _sum(self, alphabet: Alphabet, until: str | None) -> float:
+        return min(_MOST, sum(left for _, left, _, _ in self._levels(alphabet, until)))
 
     def pivot(self, alphabet: Alphabet, until: str | None, listed: int) -> str | None:
         """Return where to try to cut the range, so that half of what is left lies beyond; ``None``: nobody knows."""

@@ -2,11 +2,13 @@
 
 An idle hand takes the upper part of the range with the most left. It asks for the page behind a guessed pivot: if
 there are keys, the range is cut there and the page is the first of the new one; if there are none, the range ends
-below, which makes the next guess better. The open-source lister swath works so, with probes in the place of pages.
+below, which makes the next guess better. Meanwhile others may take parts of what lies below the pivot. The open-source
+lister swath works so, with probes in the place of pages.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +36,9 @@ _SAMPLES = 5
 _WORTH_CUTTING = 4.0
 # Requests beyond those that one hand would need: so many, and for each page of the listing, as far as it is known.
 _FREE = 1.5
-_FREE_PER_PAGE = 0.047
+_FREE_PER_PAGE = 0.044
+# How soon what cuts may cost is held back for larger ranges: 0 never, 1 soon.
+_THRIFT = 0.6
 _FAR = 10
 # What a cut costs: the lower part ends in the midst of a page.
 _CUT = 0.45
@@ -76,6 +80,8 @@ class RangeListing:
         self._room = Room()
         self._buffers: dict[str, RangeBuffer] = {}
         self._outlooks: dict[str, Outlook] = {}
+        # Ascending: where somebody asks whether a range can be cut.
+        self._pivots: list[str] = []
         self._alphabet = Alphabet(len(prefix))
         if journal is not None:
             for after, pivot in journal.splits:
@@ -173,37 +179,52 @@ class RangeListing:
             if chosen is None:
                 return
             self._share.start()
-            outlook = self._outlooks[chosen[0]]
-            outlook.stealing = True
-            self._group.start_soon(self._steal, outlook, *chosen)
+            victim, pivot = chosen
+            bisect.insort(self._pivots, pivot)
+            self._look(victim)
+            self._group.start_soon(self._steal, pivot, self._ledger.until(victim))
 
     def _choose(self) -> tuple[str, str] | None:
         """Return the range with the most left and where to cut it, if any is worth it."""
         if self._by_token or not self._source.capabilities.ranged:
             return None
         left = self.pages_left
-        spent = (self._wasted + len(self._outlooks) * _CUT) / (_FREE + _FREE_PER_PAGE * (self.pages + left))
+        cuts = len(self._outlooks) + len(self._pivots)
+        spent = (self._wasted + cuts * _CUT) / (_FREE + _FREE_PER_PAGE * (self.pages + left))
         if spent >= 1:
             return None
-        # Who has less than a fair share has no work to give away. The rest of what cuts may cost is for larger ones.
-        least = max(_WORTH_CUTTING, left / self._pressure.limit / (1 - spent))
-        for after, outlook in sorted(self._outlooks.items(), key=lambda item: -item[1].left):
-            if outlook.left < least:
+        # Who has less than a fair share has no work to give away.
+        least = max(_WORTH_CUTTING, left / self._pressure.limit / (1 - spent) ** _THRIFT)
+        for after, outlook in sorted(self._outlooks.items(), key=lambda item: -item[1].free):
+            if outlook.free < least:
                 return None
-            if outlook.stealing or outlook.pages == outlook.tried_at:
+            if outlook.pages == outlook.tried_at:
                 continue
-            pivot = outlook.pivot(self._alphabet, self._ledger.until(after), self.pages)
+            pivot = outlook.pivot(self._alphabet, self._asked(after) or self._ledger.until(after), self.pages)
             if pivot is not None and self._ledger.can_split(after, pivot):
                 return after, pivot
             outlook.tried_at = outlook.pages
         return None
 
-    async def _steal(self, outlook: Outlook, victim: str, pivot: str) -> None:
-        """Ask for what lies behind ``pivot`` in a range, and take it over if there is anything."""
+    def _asked(self, after: str) -> str | None:
+        """Return the lowest key above what was listed of a range where somebody tries to cut it, if any does."""
+        index, until = bisect.bisect_right(self._pivots, self._ledger.reached(after)), self._ledger.until(after)
+        found = self._pivots[index] if index < len(self._pivots) else None
+        return None if found is None or (until is not None and found >= until) else found
+
+    def _look(self, after: str) -> None:
+        """Guess anew what is left of a range."""
+        if (outlook := self._outlooks.get(after)) is not None:
+            outlook.look(self._alphabet, self._ledger.until(after), self._asked(after))
+
+    async def _steal(self, pivot: str, until: str | None) -> None:
+        """Ask for what lies behind ``pivot``, up to ``until``, and take it over if there is anything."""
         try:
-            page = await self._ask(pivot, self._ledger.until(victim), None)
+            page = await self._ask(pivot, until, None)
         finally:
-            outlook.stealing = False
+            self._pivots.remove(pivot)
+        # Others may have cut there meanwhile.
+        victim = self._ledger.holding(pivot)
         until = self._ledger.until(victim)
         try:
             check_order(page.rows, pivot, self._uri)
@@ -213,14 +234,13 @@ class RangeListing:
             return
         rows = trim(page.rows, pivot, until)
         ended = page.next_after is None or (until is not None and page.next_after >= until)
-        if not rows.num_rows and ended:
-            outlook.missed(pivot)
-            outlook.look(self._alphabet, until)
-            self._miss()
-            self._finish_hand()
-            return
-        if not self._ledger.can_split(victim, pivot):
-            # The victim was quicker.
+        outlook = self._outlooks.get(victim)
+        empty = not rows.num_rows and ended
+        if outlook is None or empty or not self._ledger.can_split(victim, pivot):
+            if outlook is not None and empty:
+                outlook.missed(pivot)
+            # Or the victim was quicker.
+            self._look(victim)
             self._miss()
             self._finish_hand()
             return
@@ -231,7 +251,7 @@ class RangeListing:
         self.splits += 1
         self._open(pivot, Outlook(ceiling=outlook.ceiling, cut=outlook.position_of(pivot)))
         outlook.ceiling = None
-        outlook.look(self._alphabet, pivot)
+        self._look(victim)
         await self._list_range(pivot, page)
 
     def _miss(self) -> None:
@@ -322,7 +342,7 @@ class RangeListing:
         self._wasted += 1 - kept / count
         self._alphabet.add([*samples, last], cut=None if outlook.pages else outlook.cut)
         outlook.add(samples[0], last)
-        outlook.look(self._alphabet, self._ledger.until(start))
+        self._look(start)
 
 
 def _found(rows: pa.RecordBatch) -> Found:
