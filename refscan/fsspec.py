@@ -13,13 +13,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
 
 from anyio import to_thread
 from fsspec.asyn import AbstractAsyncStreamedFile, AsyncFileSystem, get_loop, sync
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import stringify_path
 
+from refscan.download.plan import target_of
 from refscan.download.resolver import Object
 from refscan.errors import AccessDeniedError, ObjectNotFoundError
 from refscan.manifest.folders import folder_prefix, list_folder
@@ -120,6 +123,7 @@ class RefscanFileSystem(AsyncFileSystem):  # type: ignore[misc]
         path = self._strip_protocol(path)
         place = _place(path)
         if place.name is None:
+            _check_named(place, path)
             if place.project is None or await self._library().newest(place.project):
                 return _folder_info(path.rstrip("/"))
             raise _missing(path, "project")
@@ -139,6 +143,7 @@ class RefscanFileSystem(AsyncFileSystem):  # type: ignore[misc]
     async def _level(self, path: str) -> list[Info]:
         place = _place(path)
         if place.name is None:
+            _check_named(place, path)
             records = await self._library().newest(place.project)
             if place.project is None:
                 return [_folder_info(project) for project in sorted({record.project for record in records})]
@@ -186,6 +191,22 @@ class RefscanFileSystem(AsyncFileSystem):  # type: ignore[misc]
             start, end, _step = slice(start, end).indices(size)
         return await self._library().read(found, start or 0, end)
 
+    async def _get_file(
+        self, rpath: str, lpath: str | os.PathLike[str], callback: Callback = DEFAULT_CALLBACK, **_: Any
+    ) -> None:
+        rpath, target = self._strip_protocol(rpath), Path(lpath)
+        try:
+            name, found = await self._found(rpath)
+        except ObjectNotFoundError:
+            if not await self._isdir(rpath):
+                raise
+            await to_thread.run_sync(lambda: target.mkdir(parents=True, exist_ok=True))
+            return
+        target_of(_place(name).path)  # a path that leads out of a folder is no file's
+        await to_thread.run_sync(lambda: target.parent.mkdir(parents=True, exist_ok=True))
+        callback.set_size(found.size)
+        callback.relative_update(await self._library().fetch(found, target))
+
     async def read_object(self, found: Object, start: int, stop: int) -> bytes:
         """Return a range of an entry that is open."""
         return await self._library().read(found, start, stop)
@@ -227,8 +248,8 @@ class _File(AbstractBufferedFile):  # type: ignore[misc]
     """An entry that is open for reading; the recorded object stays the same."""
 
     def __init__(self, fs: RefscanFileSystem, path: str, found: Object, **options: Any) -> None:
+        self._object = found  # some caches read at once
         super().__init__(fs, path, "rb", size=found.size, **options)
-        self._object = found
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         data: bytes = sync(self.fs.loop, self.fs.read_object, self._object, start, end)
@@ -238,13 +259,10 @@ class _File(AbstractBufferedFile):  # type: ignore[misc]
 class _StreamedFile(AbstractAsyncStreamedFile):  # type: ignore[misc]
     """An entry that is open for reading in the caller's loop; one of unknown size is held whole."""
 
-    def __init__(
-        self, fs: RefscanFileSystem, path: str, found: Object, held: bytes | None, **options: Any
-    ) -> None:
+    def __init__(self, fs: RefscanFileSystem, path: str, found: Object, held: bytes | None, **options: Any) -> None:
+        self._object, self._held = found, held
         size = found.size if held is None else len(held)
         super().__init__(fs, path, "rb", size=size, cache_type="none", **options)
-        self._object = found
-        self._held = held
 
     async def _fetch_range(self, start: int, end: int) -> bytes:
         if self._held is not None:
@@ -258,6 +276,12 @@ def _place(path: str) -> _Place:
         return _Place()
     project, name, alias, below = _PATH.fullmatch(path).groups()  # type: ignore[union-attr]  # it begins with no slash
     return _Place(project, name, alias or "latest", below or "")
+
+
+def _check_named(place: _Place, path: str) -> None:
+    """Refuse what stands behind a project but names no artifact."""
+    if place.path.strip("/"):
+        raise _missing(path, "entry")
 
 
 def _holds(shelved: Shelved, prefix: str) -> bool:

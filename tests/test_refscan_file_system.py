@@ -1,7 +1,9 @@
 """``refscan://`` for fsspec: pandas, PyArrow and data loaders read the recorded bytes of a version where they lie."""
 
 import asyncio
+import base64
 import concurrent.futures
+import hashlib
 import io
 import json
 import os
@@ -18,8 +20,16 @@ import pytest
 from servers.http import Resource
 
 import refscan
-from refscan import AccessDeniedError, Artifact, DigestMismatchError, MemorySource, ObjectNotFoundError, S3Options
+from refscan import (
+    AccessDeniedError,
+    Artifact,
+    DigestMismatchError,
+    MemorySource,
+    ObjectNotFoundError,
+    S3Options,
+)
 from refscan.fsspec import RefscanFileSystem
+from refscan.wandb.pull import from_wandb
 
 ODD = {"a//b": b"1", "a/b": b"22", "q?x#y%20z": b"333", "sp ace": b"4444", "z/": b"5", "z/y": b"66", "é\U0001f600": b""}
 
@@ -202,7 +212,8 @@ class TestPaths:
         assert [files for _, _, files in fs.walk("demo/data:v0/b")] == [["c.csv"], ["e.csv", "f.txt"]]
 
     @pytest.mark.parametrize(
-        "path", ["demo/data:v0/nothing", "demo/data:v9/a", "demo/none/a", "none/x/a", "demo/data:x/a"]
+        "path",
+        ["demo/data:v0/nothing", "demo/data:v9/a", "demo/none/a", "none/x/a", "demo/data:x/a", "demo//a", "demo/:v0/a"],
     )
     def test_what_is_not_there(self, odd, fs, path):  # noqa: ARG002
         assert not fs.exists(path)
@@ -246,6 +257,50 @@ class TestReading:
                 assert file.read(length) == data[start : start + length]
             file.seek(-3, io.SEEK_END)
             assert file.read() == data[-3:]
+
+    @pytest.mark.parametrize("cache", ["all", "background", "blockcache", "bytes", "first", "none", "readahead"])
+    def test_every_cache_of_fsspec(self, data, fs, cache):
+        with fs.open("demo/data:v0/bytes", block_size=30_000, cache_type=cache) as file:
+            for start, length in ((99_000, 2_000), (0, 10), (29_990, 20), (100_000, 1), (100_001, 1), (60_000, -1)):
+                file.seek(start)
+                assert file.read(length) == data[start:][: None if length < 0 else length]
+
+    def test_copies_are_the_recorded_bytes(self, bucket, fs, tmp_path):
+        versioned = bucket()
+        for key in ("a", "d/b", "d/e/c"):
+            versioned.put(key, key.encode())
+        log(versioned.uri)
+        for key in ("a", "d/b", "d/e/c"):
+            versioned.put(key, b"overwritten")
+        fs.get("demo/data:v0/d", str(tmp_path / "d"), recursive=True)
+        assert ((tmp_path / "d/b").read_text(), (tmp_path / "d/e/c").read_text()) == ("d/b", "d/e/c")
+        fs.get_file("demo/data:v0/a", str(tmp_path / "new" / "a"))
+        assert os.listdir(tmp_path / "new") == ["a"]
+        for chain in ("simplecache", "filecache"):
+            options = {chain: {"cache_storage": str(tmp_path / chain)}}
+            with fsspec.open(f"{chain}::refscan://demo/data:v0/a", **options) as file:
+                assert file.read() == b"a"
+        with pytest.raises(FileNotFoundError):
+            fs.get_file("demo/data:v0/nothing", str(tmp_path / "x"))
+        assert not (tmp_path / "x").exists()
+
+    def test_a_copy_of_what_was_overwritten_is_an_error(self, bucket, fs, tmp_path):
+        plain = bucket(versioned=False)
+        plain.put("a", b"1")
+        log(plain.uri)
+        plain.put("a", b"2")
+        (tmp_path / "a").write_text("there")
+        with pytest.raises(DigestMismatchError):
+            fs.get_file("demo/data:v0/a", str(tmp_path / "a"))
+        assert (tmp_path / "a").read_text() == "there"
+
+    def test_a_copy_stays_in_its_folder(self, fs, tmp_path):
+        source = MemorySource("file-system-climbing")
+        source.put("d/../../out", b"1")
+        log(source.base)
+        with pytest.raises(ValueError, match=r"would leave|outside"):  # ours, or fsspec's own
+            fs.get("demo/data:v0/d", str(tmp_path / "in" / "d"), recursive=True)
+        assert not (tmp_path / "out").exists()
 
     def test_ranges(self, data, fs):
         path = "demo/data:v0/bytes"
@@ -320,6 +375,19 @@ class TestReading:
             file.seek(4)
             assert await file.read(3) == b"456"
             assert await file.read() == b"789"
+        await own.aclose()
+
+    async def test_a_file_of_unknown_size_in_the_caller_s_own_loop(self, tmp_path):
+        (tmp_path / "data").write_bytes(b"0123456789")
+        md5 = base64.b64encode(hashlib.md5(b"0123456789").digest()).decode()
+        entry = {"digest": md5, "ref": (tmp_path / "data").as_uri()}
+        (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "contents": {"a": entry}}))
+        await from_wandb(tmp_path / "manifest.json", name="data", project="demo")
+        own = RefscanFileSystem(asynchronous=True)
+        async with await own.open_async("demo/data:v0/a") as file:
+            assert (file.size, await file.read(3)) == (10, b"012")
+            file.seek(8)
+            assert (await file.read(), await file.read()) == (b"89", b"")
         await own.aclose()
 
     def test_another_registry(self, tmp_path):

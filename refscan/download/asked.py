@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ from refscan.errors import (
 )
 from refscan.first_error import one_error
 from refscan.sources.history import History
+from refscan.sources.local.errors import translated
+from refscan.sources.local.files import open_at_once
 from refscan.sources.source import Source
 
 __all__ = ["Asking"]
@@ -138,6 +142,10 @@ async def _stat(source: Source, found: Object, version_id: str | None) -> pa.Rec
 
 def _check_file(found: Object) -> int:
     path = Path("/" + found.location.key)
-    if not path.is_file():
-        return MISSING
-    return PRESENT if is_recorded(path, found) or is_unread_file(found) else CHANGED
+    with translated(found.uri):
+        if not stat.S_ISREG(path.stat().st_mode):
+            return MISSING
+        if is_recorded(path, found) or is_unread_file(found):
+            return PRESENT
+        os.close(open_at_once(str(path)))  # of what cannot be read, nobody knows that it changed
+    return CHANGED

@@ -34,7 +34,7 @@ from refscan.sources.source import Body, Source
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import _UnknownAsyncBinaryIO
 
-__all__ = ["PART_SIZE", "Downloaded", "download"]
+__all__ = ["PART_SIZE", "Downloaded", "download", "fetch_file"]
 
 PART_SIZE = 64 << 20
 """Objects of more bytes are fetched in parts of this size."""
@@ -120,6 +120,18 @@ async def _fetch_entry(
     if await to_thread.run_sync(_prepare, target, real_root, found):
         report.kept += 1
         return
+    size = await fetch_file(found, resolver, target)
+    report.fetched += 1
+    report.bytes += size
+
+
+async def fetch_file(found: Object, resolver: Resolver, target: Path) -> int:
+    """Write the recorded bytes of an object to a file, and return their count; the file is whole, or not touched.
+
+    Raises:
+        DigestMismatchError: The object is not what was recorded.
+        ObjectNotFoundError: It is not there.
+    """
     partial = target.parent / f".refscan-{uuid.uuid4().hex}.part"
     try:
         async with resolver.source(found) as source:
@@ -129,8 +141,7 @@ async def _fetch_entry(
     finally:
         with suppress(FileNotFoundError):
             os.unlink(partial)
-    report.fetched += 1
-    report.bytes += size
+    return size
 
 
 def _prepare(target: Path, real_root: str, found: Object) -> bool:

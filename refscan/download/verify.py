@@ -166,15 +166,18 @@ async def _check_rest(rows: pa.RecordBatch, relistings: list[Relisting], asking:
     if same.num_rows:
         findings.add(same, np.full(same.num_rows, PRESENT, np.int8), "listing")
     rows = rows.filter(pc.invert(matched))
+    if rows.num_rows == 0:
+        return
+    covered = is_there = pa.repeat(pa.scalar(False), rows.num_rows)
     for relisting in relistings:
-        if rows.num_rows == 0:
-            return
-        unpinned = pc.is_null(rows.column("version_id"))
-        covered = pc.and_(relisting.covers(rows), unpinned)
-        there = rows.filter(covered)
-        if there.num_rows:
-            is_there = relisting.has_path(there).to_numpy(zero_copy_only=False)
-            findings.add(there, np.where(is_there, CHANGED, MISSING).astype(np.int8), "listing")
-            rows = rows.filter(pc.invert(covered))
+        # One folder may be referenced twice, with other patterns: any of them may have it still.
+        mine = pc.and_(relisting.covers(rows), pc.is_null(rows.column("version_id")))
+        covered = pc.or_(covered, mine)
+        is_there = pc.or_(is_there, pc.and_(mine, relisting.has_path(rows)))
+    gone = rows.filter(covered)
+    if gone.num_rows:
+        codes = np.where(is_there.filter(covered).to_numpy(zero_copy_only=False), CHANGED, MISSING)
+        findings.add(gone, codes.astype(np.int8), "listing")
+        rows = rows.filter(pc.invert(covered))
     if rows.num_rows:
         findings.add(rows, await asking.check(rows.to_pylist()), "request")

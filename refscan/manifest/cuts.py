@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from refscan.manifest.index import Index
 
 __all__ = ["cuts"]
@@ -10,7 +12,7 @@ __all__ = ["cuts"]
 _ROWS = 15_000
 
 
-def cuts(index: Index, *, prefix: str, name: str | None, most: int) -> list[str]:
+def cuts(index: Index, *, prefix: str, name: str | None, most: int, others: Iterable[str] = ()) -> list[str]:
     """Return ascending keys between parts of about as many rows each.
 
     Args:
@@ -18,9 +20,15 @@ def cuts(index: Index, *, prefix: str, name: str | None, most: int) -> list[str]
         prefix: What all keys of the reference begin with.
         name: Where it stands in the artifact.
         most: Parts, at most.
+        others: Where other references stand; what lies in their folders is not this one's.
     """
     folder = "" if name is None else name + "/"
-    inside = [segment for segment in index.segments if segment.first.startswith(folder)]
+    theirs = tuple(f"{other}/" for other in others if other != name and other.startswith(folder))
+    inside = [
+        segment
+        for segment in index.segments
+        if segment.first.startswith(folder) and not segment.first.startswith(theirs)
+    ]
     rows = sum(segment.rows for segment in inside)
     parts = min(most, rows // _ROWS)
     found: list[str] = []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refscan.errors import StoreError
+from refscan.errors import RefscanError, StoreError
 from refscan.manifest.index import Index
 from refscan.manifest.schema import MANIFEST_SCHEMA
 
@@ -39,19 +40,23 @@ class ManifestRows:
         self._lasts = [segment.last for segment in index.segments]
         self._kept: deque[pa.RecordBatch] = deque(maxlen=kept_groups)
 
-    def open(self, name: str) -> pq.ParquetFile:
-        """Open a segment, to be closed with ``with``.
+    @contextmanager
+    def open(self, name: str) -> Iterator[pq.ParquetFile]:
+        """Open a segment; errors of reading it in the block are told as damage.
 
         Raises:
             StoreError: It is missing or damaged.
         """
         path = self.locate(name)
         try:
-            return pq.ParquetFile(path)
+            with pq.ParquetFile(path) as file:
+                yield file
+        except RefscanError:
+            raise
         except FileNotFoundError:
             raise StoreError(f"the registry's store lacks {path}; restore it from a backup") from None
-        except pa.ArrowInvalid:
-            raise StoreError(f"the registry's {path} is damaged; restore it from a backup") from None
+        except (pa.ArrowException, OSError):
+            raise StoreError(f"the registry's {path} cannot be read, or is damaged; restore it from a backup") from None
 
     def between(
         self, start: str = "", stop: str | None = None, *, columns: Sequence[str] | None = None

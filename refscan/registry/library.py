@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
+from refscan.download.fetch import fetch_file
 from refscan.download.read import read_range
 from refscan.download.resolver import Object, Resolver
 from refscan.errors import ObjectNotFoundError, RegistryError
@@ -97,6 +98,12 @@ class Library:
         if self._resolver is None:
             raise RuntimeError("an object is resolved before it is read")
         return await read_range(found, self._resolver, start, stop)
+
+    async def fetch(self, found: Object, target: Path) -> int:
+        """Write an object's recorded bytes to a file, and return their count; see ``fetch_file``."""
+        if self._resolver is None:
+            raise RuntimeError("an object is resolved before it is fetched")
+        return await fetch_file(found, self._resolver, target)
 
     async def aclose(self) -> None:
         """Close what is open; it can be used again afterwards."""

@@ -34,5 +34,9 @@ def _linked(store: LocalStore, segment: str) -> set[str]:
         refs = pq.read_table(store.segment_path(segment), columns=["ref"]).column("ref")
     except (FileNotFoundError, ValueError):
         return set()
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        return set()  # damaged
     found = pc.struct_field(pc.extract_regex(refs, _VERSION), "version")
     return {uri for uri in pc.unique(found).to_pylist() if uri}

@@ -8,7 +8,6 @@ from anyio import to_thread
 
 from refscan.errors import RefscanError
 from refscan.manifest.cuts import cuts
-from refscan.manifest.receipt import Receipt
 from refscan.registry.records import Record
 from refscan.registry.registry import Registry
 from refscan.scan.alphabet import is_safe
@@ -45,11 +44,12 @@ async def previous_bounds(
 
 
 def _bounds(registry: Registry, record: Record, location: Location, name: str | None) -> list[str]:
-    for fields in json.loads(record.receipts):
-        receipt = Receipt.from_json(fields)
-        if receipt.prefix is not None and (receipt.uri, receipt.name) == (location.uri, name):
+    receipts = json.loads(record.receipts)
+    others = {receipt["name"] for receipt in receipts if receipt["name"] is not None}
+    for receipt in receipts:
+        if receipt["prefix"] is not None and (receipt["uri"], receipt["name"]) == (location.uri, name):
             index = registry.store.read_index(record.manifest)
-            found = cuts(index, prefix=receipt.prefix, name=name, most=MOST_LISTINGS)
+            found = cuts(index, prefix=receipt["prefix"], name=name, most=MOST_LISTINGS, others=others)
             # Stores that misread a character in a request would not begin where they are asked to.
             return [bound for bound in found if all(map(is_safe, bound))]
     return []

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import pyarrow.compute as pc
 from anyio import to_thread
 
 from refscan.errors import ArtifactError
@@ -250,7 +251,13 @@ class Run:
         """Store files, segments and index; the transaction that makes them a version comes after."""
         store = self.registry.store
         with artifact.writing:
+            again = artifact.staging.moved
             artifact.staging.move_to(store)
+            if again:
+                # Another run has stored them. Garbage collection is to see that this one needs them, too.
+                for rows in artifact.draft.batches():
+                    stored = rows.filter(pc.is_null(rows.column("ref")))
+                    store.touch_files(stored.column("digest").to_pylist())
             index = write_manifest(artifact.draft.batches(), store.put_segment)
         return index, store.put_index(index)
 

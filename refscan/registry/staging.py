@@ -56,6 +56,11 @@ class Staging:
         path.replace(self.path(digest))
         return size, digest
 
+    @property
+    def moved(self) -> bool:
+        """Its copies lie in a store: they were moved there, or some of them."""
+        return self._moved_to is not None
+
     def move_to(self, store: LocalStore) -> None:
         """Move all copies into a store.
 

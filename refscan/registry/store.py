@@ -60,15 +60,17 @@ class LocalStore:
     def put_segment(self, name: str, encode: Callable[[], pa.Buffer]) -> int:
         """Store a segment, if it is not there yet, and return the bytes of its file."""
         target = self.segment_path(name)
-        if not _touch(target):
-            self._write(target, memoryview(encode()))
-        return target.stat().st_size
+        if (size := _touch(target)) is not None:
+            return size
+        data = memoryview(encode())
+        self._write(target, data)
+        return data.nbytes
 
     def put_index(self, index: Index) -> str:
         """Store a manifest's index, if it is not there yet, and return its name."""
         name, data = index.dump()
         target = self.path("manifests", name)
-        if not _touch(target):
+        if _touch(target) is None:
             self._write(target, memoryview(data))
         return name
 
@@ -76,13 +78,28 @@ class LocalStore:
         """Read a manifest's index.
 
         Raises:
-            StoreError: It is missing.
+            StoreError: It is missing or damaged.
         """
         path = self.path("manifests", name)
         try:
             return Index.load(path.read_bytes())
         except FileNotFoundError:
             raise StoreError(f"the registry's store lacks {path}; restore it from a backup") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise StoreError(f"the registry's {path} is damaged; restore it from a backup") from None
+
+    def touch_files(self, digests: Iterable[str]) -> None:
+        """Give stored files the present time, by their base64 MD5s: for a run that stores none of them itself.
+
+        Raises:
+            StoreError: One is not there any more.
+        """
+        for digest in digests:
+            if _touch(path := self.file_path(digest)) is None:
+                raise StoreError(
+                    f"the registry's store lacks {path}, which the artifact stored when it was logged before; "
+                    "garbage collection has removed it: add the files to a new Artifact"
+                )
 
     def put_files(self, staged: Iterable[tuple[Path, str]]) -> None:
         """Move staged files to where their base64 MD5s say, if none are there yet; all are safe on disk at the end."""
@@ -95,7 +112,7 @@ class LocalStore:
     def _put_file(self, staged: Path, digest: str) -> Path | None:
         """Move one file, and return the folder that wants to be synced."""
         target = self.file_path(digest)
-        if _touch(target):
+        if _touch(target) is not None:
             staged.unlink()
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,13 +218,14 @@ class LocalStore:
                         shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
 
-def _touch(path: Path) -> bool:
-    """Give a file the present time, and tell whether it is there; one of another user's is as good as absent."""
+def _touch(path: Path) -> int | None:
+    """Give a file the present time, and return its size; ``None``: there is none, or it is another user's."""
     try:
         os.utime(path)
+        # It may have been moved aside before its time was set, and removed since: then it is not there any more.
+        return path.stat().st_size
     except (FileNotFoundError, PermissionError):
-        return False
-    return True
+        return None
 
 
 def _place(path: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from anyio import to_thread
 
-from refscan.errors import DigestMismatchError
+from refscan.errors import DigestMismatchError, StoreError
 from refscan.registry.entry import ENTRY_FIELDS, find_entry_by_uri, is_entry_uri
 from refscan.registry.version import Version
 from refscan.scan.quoting import unquote_keys
@@ -46,7 +46,7 @@ async def to_wandb(version: Version, run: Any, *, name: str | None = None, alias
     Raises:
         ArtifactError: W&B refuses the name, the type, an alias or the metadata.
         InvalidPathError: W&B takes no entry at such a path.
-        StoreError: W&B cannot be reached, or fails.
+        StoreError: W&B cannot be reached, or fails; or a stored file is lost.
     """
     lock = _turns.setdefault(run, anyio.Lock())
     async with lock:
@@ -60,7 +60,7 @@ async def to_wandb(version: Version, run: Any, *, name: str | None = None, alias
             )
         for batch in version.batches():
             rows = await _followed(batch, version)
-            paths = _stored_paths(rows, version)
+            paths = await to_thread.run_sync(_stored_paths, rows, version)
             entries = await to_thread.run_sync(partial(entries_of, _as_wandb(rows), local_paths=paths))
             insert(artifact, entries)
         chosen = list(version.aliases if aliases is None else aliases)
@@ -97,8 +97,26 @@ async def _meant(uri: str, version: Version) -> Mapping[str, Any]:
 
 
 def _stored_paths(rows: pa.RecordBatch, version: Version) -> list[str | None]:
-    pairs = zip(rows.column("ref").to_pylist(), rows.column("digest").to_pylist(), strict=True)
-    return [str(version.store.file_path(digest)) if ref is None else None for ref, digest in pairs]
+    """Return the registry's file of each row that is stored, else ``None``.
+
+    Raises:
+        StoreError: One is not there, or has another size: W&B would notice when it uploads it, or never.
+    """
+    columns = (rows.column(name).to_pylist() for name in ("ref", "digest", "size"))
+    return [
+        _stored_path(digest, size, version) if ref is None else None for ref, digest, size in zip(*columns, strict=True)
+    ]
+
+
+def _stored_path(digest: str, size: int, version: Version) -> str:
+    path = version.store.file_path(digest)
+    try:
+        whole = path.stat().st_size == size
+    except FileNotFoundError:
+        whole = False
+    if not whole:
+        raise StoreError(f"the registry's store lacks {path}, or it is damaged; restore it from a backup")
+    return str(path)
 
 
 def _as_wandb(rows: pa.RecordBatch) -> pa.RecordBatch:

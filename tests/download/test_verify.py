@@ -1,12 +1,17 @@
 """``verify``: what still resolves to what was recorded, found by listing again and asking only for what differs."""
 
 import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from servers.http import Resource
 
 import refscan
 from refscan import AccessDeniedError, Artifact, DigestMismatchError, MemorySource
+from refscan.errors import StoreError
 
 
 def problems(verification):
@@ -134,6 +139,47 @@ async def test_a_tree_that_went_is_missing(tree, log):
     assert problems(await version.verify()) == {"c": "missing", "d": "missing"}
 
 
+UNREADABLE = """
+import asyncio, os, sys
+import refscan
+from refscan.download.verify import verify
+
+async def main(root):
+    async with refscan.init(project="demo", registry=f"{root}/registry") as run:
+        artifact = refscan.Artifact("files", type="dataset")
+        await artifact.add_reference(f"file://{root}/unread", checksum=False)
+        for name in sys.argv[2:]:
+            await artifact.add_reference(f"file://{root}/{name}")
+        version = await run.log_artifact(artifact)
+    # The registry and all modules may lie where others may not read.
+    rows = list(version.batches())
+    assert (await verify(rows, version.receipts, version.resolver())).ok
+    for name in ("unread", *sys.argv[2:]):
+        os.chmod(f"{root}/{name}", 0)
+    if os.geteuid() == 0:
+        os.setegid(65534)
+        os.seteuid(65534)
+    try:
+        print(dict((await verify(rows, version.receipts, version.resolver())).counts))
+    except refscan.AccessDeniedError as error:
+        print(error)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("names", [[], ["read"]])
+def test_a_file_that_may_not_be_read_is_not_called_changed(names):
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        for name in ("unread", "read"):
+            (Path(root) / name).write_text(name)
+        words = [sys.executable, "-c", UNREADABLE, root, *names]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    said = f"file://{root}/read: not readable by this user" if names else "{'present': 1}"
+    assert (done.stdout, done.stderr) == (f"{said}\n", "")
+
+
 @pytest.mark.parametrize("single", [False, True])
 async def test_without_a_checksum_time_and_size_tell(tree, log, single):
     uris = [f"file://{tree}/{name}" for name in ("a", "b", "deep/c")] if single else [f"file://{tree}"]
@@ -205,6 +251,31 @@ async def test_entries_of_two_references_to_one_folder(tree, log):
         ("y/deep/c", "changed"),
         ("z/c", "changed"),
     ]
+
+
+async def test_entries_of_two_references_with_other_patterns_to_one_folder(tree):
+    async with refscan.init(project="demo") as run:
+        artifact = Artifact("patterns", type="dataset")
+        for pattern in ("a", "b", "deep/*"):
+            await artifact.add_reference(f"file://{tree}", include=pattern)
+        version = await run.log_artifact(artifact)
+    (tree / "b").write_text("changed")
+    (tree / "deep" / "c").unlink()
+    assert problems(await version.verify()) == {"b": "changed", "deep/c": "missing"}
+
+
+@pytest.mark.parametrize("damage", ["lost", "empty", "pages"])
+async def test_a_manifest_that_cannot_be_read_is_one_error(memory, log, tmp_path, damage):
+    version = await log(memory({f"{number:04}": b"x" for number in range(2_000)}).base)
+    (path,) = map(Path, version.parquet_paths())
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "lost":
+        path.write_bytes(b"" if damage == "empty" else data[:30] + bytes(b ^ 0xFF for b in data[30:300]) + data[300:])
+    for use in (version.verify, lambda: version.download(tmp_path / "out"), version.entries, version.ls):
+        with pytest.raises(StoreError, match=f"{path}.*restore it from a backup") as caught:
+            await use()
+        assert "\n" not in str(caught.value)
 
 
 async def test_names_that_want_escapes_in_a_uri(tree, log):

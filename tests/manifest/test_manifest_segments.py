@@ -18,8 +18,9 @@ from refscan.errors import ListingOrderError
 from refscan.manifest.bounds import LARGEST, SMALLEST
 from refscan.manifest.digest import column_digests, rows_digest
 from refscan.manifest.index import Index
-from refscan.manifest.reader import find_entry, read_manifest
+from refscan.manifest.reader import read_manifest
 from refscan.manifest.schema import MANIFEST_SCHEMA, manifest_rows
+from refscan.manifest.seek import ManifestRows
 from refscan.manifest.writer import write_manifest
 
 ROWS = 150_000
@@ -251,7 +252,7 @@ def test_entries_that_are_stored_or_linked_are_counted(store):
 def test_an_entry_is_found_in_a_large_manifest(large, number, change):
     rows, index, store = large
     store.located.clear()
-    found = find_entry(index, store.locate, large_path(number) + change)
+    found = ManifestRows(index, store.locate).find(large_path(number) + change)
     assert found.schema == MANIFEST_SCHEMA
     expected = rows.slice(number, 1).to_pylist() if 0 <= number < ROWS and not change else []
     assert found.to_pylist() == expected
@@ -303,7 +304,7 @@ def test_any_prefix_and_any_entry_are_found(shared_store, rows, other, data):
     read = listed(read_manifest(index, shared_store.locate, prefix=prefix))
     assert read == [row for row in rows if row["path"].startswith(prefix)]
     for path in (own, own + other, other, own[:-1]):
-        found = find_entry(index, shared_store.locate, path).to_pylist()
+        found = ManifestRows(index, shared_store.locate).find(path).to_pylist()
         assert found == [row for row in rows if row["path"] == path]
 
 
@@ -325,5 +326,5 @@ def test_a_manifest_of_nothing(store):
         empty = hashlib.md5(b"wandb-artifact-manifest-v1\n").hexdigest()
         assert index == Index(empty, index.pin_digest, 0, 0, ())
         assert list(read_manifest(index, store.locate)) == []
-        assert find_entry(index, store.locate, "a").to_pylist() == []
+        assert ManifestRows(index, store.locate).find("a").to_pylist() == []
     assert store.put_names == []

@@ -99,6 +99,19 @@ async def test_an_alias_given_meanwhile_keeps_its_version(registry, log):
     assert await delete_versions(registry, keys) == keys[:1]
 
 
+async def test_a_version_that_gets_an_alias_while_it_is_deleted_stays_and_that_is_said(registry, log, monkeypatch):
+    await log("0", "1")
+
+    async def look(*_):
+        await log("1", aliases=["prod"])
+        return {}
+
+    monkeypatch.setattr("refscan.registry.deletion.links_to", look)
+    with pytest.raises(ArtifactError, match="demo/data:v1 was given an alias or deleted meanwhile"):
+        await delete_version(registry, "demo", "data", "v1")
+    assert await aliases_of(registry) == {"latest": 1, "prod": 1}
+
+
 async def test_an_alias_alone_is_deleted_and_latest_is_none(registry, log):
     await log("0", aliases=["prod"])
     await delete_alias(registry, "demo", "data", "prod")
@@ -133,6 +146,7 @@ async def test_a_rule_finds_the_versions_of_all_artifacts_or_of_one(registry, lo
     only = await expired_versions(registry, keep_last=3, project_name="demo", name="data")
     assert [(record.name, record.number) for record in only] == [("data", 0)]
     assert await expired_versions(registry, ttl=timedelta(days=1)) == []
+    assert await expired_versions(registry, ttl=timedelta(days=999_999)) == []
     with pytest.raises(RegistryError, match="there is no artifact demo/nothing"):
         await expired_versions(registry, keep_last=1, project_name="demo", name="nothing")
 

@@ -18,9 +18,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import refscan
 from refscan import RegistryError, StoreError
+from refscan.manifest.index import Index
 from refscan.registry.deletion import delete_version
 from refscan.registry.gc import Garbage, _Collection, collect_garbage
 from refscan.registry.registry import Registry
+from refscan.registry.run import _Asked
 from refscan.registry.store import LocalStore
 from refscan.registry.version import Version
 
@@ -132,6 +134,21 @@ async def test_a_version_whose_manifest_is_lost_stops_all_before_anything_is_rem
         assert (await collect_garbage(registry, delete=True)).garbage["segments"].files == 2
 
 
+@pytest.mark.parametrize("damage", ["pages", "all"])
+@pytest.mark.usefixtures("three")
+async def test_a_segment_that_cannot_be_read_stops_all_before_anything_is_removed(root, damage):
+    async with Registry(root) as registry:
+        record = await registry.catalog.find("demo", "other", "v0")
+        path = registry.store.segment_path(registry.store.read_index(record.manifest).segments[0].name)
+    data = path.read_bytes()
+    path.write_bytes(b"" if damage == "all" else data[:30] + bytes(byte ^ 0xFF for byte in data[30:200]) + data[200:])
+    before = stored(root)
+    with pytest.raises(StoreError, match=f"{path}, or it is damaged") as caught:
+        await collect(root, delete=True)
+    assert "\n" not in str(caught.value)
+    assert stored(root) == before
+
+
 @pytest.mark.usefixtures("three")
 async def test_a_run_under_way_keeps_what_it_stored_and_what_it_found(draft, root):
     age(root)
@@ -187,13 +204,14 @@ async def test_a_run_whose_lease_was_revoked_cannot_commit(draft, root):
     async with refscan.init(project="demo") as run:
         artifact = await draft("data", {"a": "1"})
         artifact.seal()
-        await asyncio.to_thread(run._write, artifact)
+        proposal = await run._prepare(_Asked(artifact, (), "{}", None))
         run.registry.catalog.leases.close()  # as if its process had ended
         found = await collect(root, delete=True)
         assert found.dead_runs == 1
         assert stored(root)["files"] == set()
-        with pytest.raises(StoreError, match="took its run for dead"):
-            await run.log_artifact(artifact)
+        (outcome,) = await run._commit([proposal])
+        assert isinstance(outcome, StoreError)
+        assert "took its run for dead" in str(outcome)
     async with Registry(root) as registry:
         with pytest.raises(RegistryError):
             await registry.catalog.find("demo", "data", "latest")
@@ -344,6 +362,79 @@ def test_a_file_found_present_at_any_moment_of_its_removal_is_there_afterwards(t
     assert acted
     assert path.read_bytes() == b"rows"
     assert list((tmp_path / "trash").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["segments", "manifests", "files"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_file_that_goes_while_it_is_touched_is_stored_anew(tmp_path, monkeypatch, kind, removed):
+    """A collection had looked at the file's age before; it puts the file back, or has found it old once more."""
+    store, index, digest = LocalStore(tmp_path), Index("", "", 0, 0, ()), "kAFQmDzST7DWlj99KOF/cg=="
+    name = {"segments": "ab" * 32, "manifests": index.dump()[0], "files": "900150983cd24fb0d6963f7d28e17f72"}[kind]
+    staged, path = tmp_path / "staged", store.path(kind, name)
+
+    def put():
+        staged.write_bytes(b"abc")
+        return {
+            "segments": lambda: store.put_segment(name, lambda: b"abc"),
+            "manifests": lambda: store.put_index(index),
+            "files": lambda: store.put_files([(staged, digest)]),
+        }[kind]()
+
+    first, data = put(), path.read_bytes()
+    original = os.utime
+
+    def touch(what, *times):
+        original(what, *times)
+        if what == path:
+            (tmp_path / "trash").mkdir(exist_ok=True)
+            path.rename(tmp_path / "trash" / f"{kind}-{name}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "utime", touch)
+        assert put() == first
+    if removed:
+        shutil.rmtree(tmp_path / "trash")
+    store.put_back()
+    assert path.read_bytes() == data
+
+
+async def test_files_of_a_draft_that_is_logged_again_are_kept_or_missed(draft, root):
+    """A draft stores its files once; a later run finds them, or must not log what is not there any more."""
+    artifact = await draft("data", {"a": "1"})
+    async with refscan.init(project="demo") as run:
+        await run.log_artifact(artifact)
+    async with Registry(root) as registry:
+        await delete_version(registry, "demo", "data", "v0")
+        async with refscan.init(project="demo") as run:
+            age(root)
+            handle = run.log_artifact(artifact)
+            while not handle.done:
+                await collect(root, delete=True)
+                await asyncio.sleep(0)
+            await handle
+        assert await contents(root, "data:v1") == {"a": "1"}
+        await delete_version(registry, "demo", "data", "v1")
+    await collect(root, delete=True)
+    async with refscan.init(project="demo") as run:
+        with pytest.raises(StoreError, match=r"lacks .*; garbage collection has removed it"):
+            await run.log_artifact(artifact)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 2', "\xff"])
+async def test_a_damaged_manifest_stops_all_before_anything_is_removed(root, text):
+    source = refscan.MemorySource("bucket")
+    source.put("d/a", b"1")
+    async with refscan.init(project="demo") as run:
+        for _ in range(2):
+            artifact = refscan.Artifact("data", "dataset")
+            # A damaged one is no map for the next scan, and no obstacle to it.
+            await artifact.add_reference("memory://bucket/d/", source=source)
+            await run.log_artifact(artifact)
+            for path in (root / "manifests").glob("??/*"):
+                path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(StoreError, match="is damaged; restore it from a backup"):
+        await collect(root, delete=True)
+    assert stored(root)["segments"]
 
 
 class Interleavings(RuleBasedStateMachine):

@@ -62,6 +62,25 @@ async def test_another_reference_takes_no_bounds_from_it(tmp_path):
     assert len(receipt.ranges) == 1
 
 
+@pytest.mark.parametrize(("few", "parts"), [(50, 1), (90_000, 4)])
+async def test_what_else_the_artifact_holds_cuts_nothing(tmp_path, few, parts):
+    """A reference at the root takes no bounds from those that stand in folders of their own."""
+    receipts = []
+    async with opened(tmp_path) as run:
+        for _ in range(2):
+            artifact = refscan.Artifact("a", "dataset")
+            receipts.append(
+                await artifact.add_reference("memory://b/data/", max_objects=None, source=bucket(KEYS[:few]))
+            )
+            for name in ("000/more", "images"):
+                await artifact.add_reference("memory://b/data/", name, max_objects=None, source=bucket(KEYS))
+            await run.log_artifact(artifact)
+    ranges = receipts[1].ranges
+    assert all(part.objects for part in ranges)
+    assert receipts[1].requests <= few // 1_000 + len(ranges) + 3
+    assert len(ranges) >= parts
+
+
 segments = st.lists(st.tuples(st.text(min_size=1), st.integers(1, 40_000)), max_size=30, unique_by=lambda one: one[0])
 
 

@@ -12,6 +12,8 @@ from servers.listing import Faults, ListingServer
 import refscan
 from refscan import Artifact, ArtifactError, MemorySource, PathConflictError, ResumeError, S3Options
 from refscan.errors import StoreError
+from refscan.scan.pipeline import Scan
+from refscan.uri import Location
 
 KEYS = [f"d/{number:04}" for number in range(600)]
 
@@ -200,6 +202,34 @@ async def test_one_that_was_being_removed_when_all_was_killed_is_no_obstacle(buc
         version = await run.log_artifact(await drafted(bucket, directory))
     assert version.entry_count == len(KEYS)
     assert not directory.exists()
+
+
+@pytest.mark.parametrize("left", [0, 20])
+async def test_pages_whose_journal_is_lost_are_of_no_scan(bucket, memory, directory, left):
+    """A power failure may take the journal and leave the pages: who comes next takes none of them for their own."""
+    (await drafted(bucket, directory)).draft.close()
+    os.truncate(directory / "journal", left)
+    other = memory({f"d/{number}": b"other" for number in range(9)}, page_size=10)
+    async with refscan.init(project="p") as run:
+        version = await run.log_artifact(await drafted(other, directory))
+        assert [entry.path for entry in await version.entries()] == [str(number) for number in range(9)]
+    assert version.receipts[0].objects == 9
+    assert not version.receipts[0].resumed
+    assert not directory.exists()
+
+
+async def test_ranges_that_were_read_hold_no_files_open(bucket, directory):
+    """A process may open some thousand files, and a bucket has more ranges."""
+    location = Location("memory", bucket.base.split("/")[2], "d/", None, "memory")
+    for resumed in (False, True):
+        most = 0
+        before = len(os.listdir("/dev/fd"))
+        async with Scan(location, bucket, max_objects=None, bounds=KEYS[5:-1:5], resume=directory) as scan:
+            async for _ in scan:
+                most = max(most, len(os.listdir("/dev/fd")))
+        assert scan.resumed == resumed
+        assert len(scan.receipt.ranges) >= 100
+        assert most - before < 30
 
 
 @pytest.mark.parametrize("seed", range(3))

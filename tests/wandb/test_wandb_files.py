@@ -124,6 +124,18 @@ def test_names_with_marks_of_uris_are_escaped_so_that_the_sdk_reads_them(beside,
         assert wandb.util.local_file_uri_to_path(entry.ref) == str(tmp_path / "d" / path)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("place", ["a?b#c", "a?b#c/d", "a?b#c/"])
+def test_marks_of_uris_in_the_uri_itself_are_escaped_too(beside, tmp_path, place, strict):
+    (tmp_path / "a?b#c").mkdir()
+    (tmp_path / "a?b#c" / "d").write_text("1")
+    uri = f"file://{tmp_path}/{place}"
+    with pytest.raises(ValueError, match="must be a valid file"):
+        beside.theirs.add_reference(uri)
+    (entry,) = beside.add_ours(uri, strict=strict)
+    assert wandb.util.local_file_uri_to_path(entry.ref) == str(tmp_path / "a?b#c" / "d")
+
+
 def test_strict_writes_such_names_as_they_are(beside, tmp_path):
     os.makedirs(tmp_path / "d")
     for name in ("a%20b", "c?d", "e#f"):

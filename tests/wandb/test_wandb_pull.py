@@ -9,7 +9,7 @@ import wandb
 import refscan
 import refscan.wandb
 from refscan.cli.main import main
-from refscan.errors import ArtifactError, DigestMismatchError, RegistryError
+from refscan.errors import ArtifactError, DigestMismatchError, ObjectNotFoundError, RegistryError
 
 
 def save(artifact, path):
@@ -135,6 +135,34 @@ async def test_what_wandb_stores_itself_is_refused_or_taken_from_a_folder(tmp_pa
     (tmp_path / "files" / "a").write_text("other")
     with pytest.raises(DigestMismatchError, match="'a'"):
         await refscan.wandb.from_wandb(artifact, project="demo", files=tmp_path / "files")
+
+
+async def test_each_file_must_be_its_own_though_another_one_has_the_same_content(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("same")
+    artifact = wandb.Artifact("stored", "dataset")
+    artifact.add_dir(str(tmp_path), policy="immutable")
+    (tmp_path / "b").write_text("other")
+    with pytest.raises(DigestMismatchError, match="'b'"):
+        await refscan.wandb.from_wandb(artifact, project="demo", files=tmp_path)
+    for put in (lambda: None, (tmp_path / "b").mkdir):
+        (tmp_path / "b").unlink(missing_ok=True)
+        put()
+        with pytest.raises(ObjectNotFoundError, match="/b: "):
+            await refscan.wandb.from_wandb(artifact, project="demo", files=tmp_path)
+
+
+async def test_facts_that_a_manifest_lacks_are_no_difference(bucket, tmp_path):
+    made = bucket(versioned=False)
+    e_tags = {key: made.client.put_object(Bucket=made.name, Key=key, Body=b"1")["ETag"][1:-1] for key in "ab"}
+    contents = {key: {"digest": e_tag, "ref": made.uri + key} for key, e_tag in e_tags.items()}
+    contents["named"] = {"digest": made.uri + "a", "ref": made.uri + "a"}  # with checksum=False
+    version = await refscan.wandb.from_wandb(_file(tmp_path, contents), project="demo")
+    assert (await version.verify()).counts == {"present": 3}
+    made.put("b", b"2")
+    assert (await version.verify()).problems.column("path").to_pylist() == ["b"]
+    made.delete("a")
+    assert (await version.verify()).counts == {"changed": 1, "missing": 2}
 
 
 async def test_an_entry_of_another_wandb_artifact_is_tracked(tmp_path):

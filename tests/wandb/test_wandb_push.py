@@ -15,7 +15,7 @@ from wandb.sdk.interface import interface
 
 import refscan
 import refscan.wandb
-from refscan.errors import ArtifactError, DigestMismatchError, InvalidPathError
+from refscan.errors import ArtifactError, DigestMismatchError, InvalidPathError, StoreError
 
 
 def manifest_of(logged):
@@ -221,3 +221,19 @@ async def test_a_large_manifest_lies_in_a_file_beside(files, offline_run, monkey
     with gzip.open(logged.manifest.manifest_file_path, "rt") as file:
         contents = {entry.pop("path"): entry for entry in map(json.loads, file)}
     assert _parsed(contents).digest() == version.digest
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"shorter")])
+async def test_a_stored_file_that_is_lost_is_not_passed_on(offline_run, tmp_path, damage):
+    run, finish = offline_run
+    (tmp_path / "model.h5").write_bytes(b"0123456789")
+    async with refscan.init(project="demo") as ours:
+        artifact = refscan.Artifact("stored", "dataset")
+        await artifact.add_file(tmp_path / "model.h5")
+        version = await ours.log_artifact(artifact)
+    path = version.store.file_path((await version.get_entry("model.h5")).digest)
+    path.chmod(0o600)
+    damage(path)
+    with pytest.raises(StoreError, match=f"lacks {path}, or it is damaged"):
+        await version.to_wandb(run)
+    assert finish() == []

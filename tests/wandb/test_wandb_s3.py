@@ -202,6 +202,15 @@ def test_strict_takes_an_object_for_the_bucket_as_the_sdk_does(beside, bucket):
     beside.assert_same(2)
 
 
+@pytest.mark.parametrize("name", [".", ""])
+def test_strict_keeps_the_folders_where_the_root_is_named(beside, bucket, name):
+    made = bucket()
+    for key in ("deep/README", "README", "deep//er/x"):
+        made.put(key, key.encode())
+    beside.add(made.uri, name, strict=True)
+    beside.assert_same(3)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_more_than_max_objects_is_refused(beside, bucket, strict):
     made = bucket()
