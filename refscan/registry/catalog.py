@@ -20,7 +20,7 @@ from refscan.registry.records import Outcome, Proposal, Record
 from refscan.registry.store import LocalStore
 from refscan.registry.tables import alias, artifact, edge, project, run, version
 from refscan.registry.uncancelled import to_its_end
-from refscan.registry.version_rows import find_record, newest_keys, records_of
+from refscan.registry.version_rows import deleted_among, find_record, newest_keys, records_of
 
 __all__ = ["Catalog"]
 
@@ -110,20 +110,22 @@ class Catalog:
         """Give each proposal its version, in order, in one transaction.
 
         A proposal with the digest of the artifact's newest version makes none. One with another type than the
-        artifact's, or of a run whose lease is lost, is refused, takes no number, and holds up none behind it.
+        artifact's, of a run whose lease is lost, or with entries that refer to a deleted version, is refused, takes no
+        number, and holds up none behind it.
         """
         async with self.begin() as connection:
             held = await self.leases.held(connection, {proposal.run_id for proposal in proposals})
             states = await _states(connection, [proposal for proposal in proposals if proposal.run_id in held])
-            outcomes: list[tuple[Proposal, _State | None, int, bool]] = []
+            gone = await deleted_among(connection, {link for proposal in proposals for link in proposal.links})
+            outcomes: list[tuple[_State, int, bool] | RefscanError] = []
             now = datetime.now(UTC)
             new_versions: list[dict[str, Any]] = []
             edges: list[dict[str, Any]] = []
             moved: dict[tuple[int, str], int] = {}
             for proposal in proposals:
-                state = states.get((proposal.project, proposal.name))
-                if state is None or state.type != proposal.type or proposal.run_id not in held:
-                    outcomes.append((proposal, None, 0, False))
+                state = states.get((proposal.project, proposal.name)) if proposal.run_id in held else None
+                if state is None or state.type != proposal.type or not gone.isdisjoint(proposal.links):
+                    outcomes.append(_refusal(proposal, state, gone))
                     continue
                 created = state.digest != proposal.digest
                 if created:
@@ -132,21 +134,19 @@ class Catalog:
                     new_versions.append(_version_row(state, proposal, now))
                 moved |= {(state.artifact_id, name): state.number for name in (*proposal.aliases, "latest")}
                 edges.append(_edge_row(proposal.run_id, state.artifact_id, state.number, "logged", now))
-                outcomes.append((proposal, state, state.number, created))
+                outcomes.append((state, state.number, created))
             if new_versions:
                 await connection.execute(version.insert(), new_versions)
             await _move_aliases(connection, moved)
             if edges:
                 await connection.execute(edge.insert(), edges)
-            numbers = [(state.artifact_id, number) for _, state, number, _ in outcomes if state is not None]
-            records = await records_of(connection, numbers)
+            given = [outcome for outcome in outcomes if isinstance(outcome, tuple)]
+            records = await records_of(connection, [(state.artifact_id, number) for state, number, _ in given])
         return [
-            Outcome(records[state.artifact_id, number], created)
-            if state is not None
-            else Outcome(
-                error=_refusal(proposal, states[proposal.project, proposal.name] if proposal.run_id in held else None)
-            )
-            for proposal, state, number, created in outcomes
+            Outcome(records[outcome[0].artifact_id, outcome[1]], outcome[2])
+            if isinstance(outcome, tuple)
+            else Outcome(error=outcome)
+            for outcome in outcomes
         ]
 
     @to_its_end
@@ -292,11 +292,16 @@ async def _move_aliases(connection: AsyncConnection, moved: dict[tuple[int, str]
     )
 
 
-def _refusal(proposal: Proposal, state: _State | None) -> RefscanError:
+def _refusal(proposal: Proposal, state: _State | None, gone: set[str]) -> RefscanError:
     if state is None:
         return StoreError(
             f"{proposal.project}/{proposal.name} was not logged: garbage collection took its run for dead and may have "
             "removed what it had stored; fill and log it again in a new run"
+        )
+    if lost := sorted(gone.intersection(proposal.links)):
+        return ArtifactError(
+            f"{proposal.project}/{proposal.name} was not logged: its entries refer to {lost[0]}, which was deleted "
+            "meanwhile; fill it again from a version that is left"
         )
     return ArtifactError(
         f"the artifact {proposal.project}/{proposal.name} has the type {state.type!r}, and a name keeps its type; "

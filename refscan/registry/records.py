@@ -12,7 +12,11 @@ __all__ = ["Outcome", "Proposal", "Record"]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A manifest that is stored and asks for a version."""
+    """A manifest that is stored and asks for a version.
+
+    Attributes:
+        links: Versions that its entries refer to, ``refscan://PROJECT/NAME:vN``.
+    """
 
     project: str
     name: str
@@ -27,6 +31,7 @@ class Proposal:
     size: int
     aliases: tuple[str, ...]
     run_id: str
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from refscan.manifest.writer import write_manifest
 from refscan.registry.artifact import Artifact
 from refscan.registry.current import enter_run, leave_run
 from refscan.registry.draft import Draft
+from refscan.registry.links import linked_versions
 from refscan.registry.queue import LogHandle, LogQueue
 from refscan.registry.records import Proposal
 from refscan.registry.registry import Registry
@@ -227,7 +228,7 @@ class Run:
 
     async def _prepare(self, asked: _Asked) -> Proposal:
         artifact = asked.artifact
-        index, name = await to_thread.run_sync(self._write, artifact)
+        index, name, links = await to_thread.run_sync(self._write, artifact)
         receipts = [receipt.to_json() for receipt in artifact.draft.receipts]
         proposal = Proposal(
             project=self.project,
@@ -243,12 +244,17 @@ class Run:
             size=index.size,
             aliases=asked.aliases,
             run_id=self.id,
+            links=links,
         )
         self._drafts[id(proposal)] = artifact.draft
         return proposal
 
-    def _write(self, artifact: Artifact) -> tuple[Index, str]:
-        """Store files, segments and index; the transaction that makes them a version comes after."""
+    def _write(self, artifact: Artifact) -> tuple[Index, str, tuple[str, ...]]:
+        """Store files, segments and index; the transaction that makes them a version comes after.
+
+        Returns:
+            The index, its name, and the versions that are referred to.
+        """
         store = self.registry.store
         with artifact.writing:
             again = artifact.staging.moved
@@ -259,7 +265,9 @@ class Run:
                     stored = rows.filter(pc.is_null(rows.column("ref")))
                     store.touch_files(stored.column("digest").to_pylist())
             index = write_manifest(artifact.draft.batches(), store.put_segment)
-        return index, store.put_index(index)
+            name = store.put_index(index)
+        linked = any(segment.links for segment in index.segments)
+        return index, name, tuple(uri for _, uri in linked_versions(store, [name])) if linked else ()
 
     async def _commit(self, proposals: Sequence[Proposal]) -> Sequence[Version | Exception]:
         outcomes = await self.registry.catalog.commit(proposals)

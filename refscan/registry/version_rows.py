@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from refscan.errors import RegistryError
 from refscan.registry.records import Record
 from refscan.registry.tables import alias, artifact, project, version
 
-__all__ = ["find_artifact", "find_record", "newest_keys", "records_of"]
+__all__ = ["deleted_among", "find_artifact", "find_record", "newest_keys", "records_of"]
 
 _LARGEST = 2**63 - 1  # what a column holds
 _AT_ONCE = 1_000  # numbers in one query: databases take only so many
@@ -53,6 +53,23 @@ async def newest_keys(
     if type_name is not None:
         query = query.where(artifact.c.type == type_name)
     return [(row.artifact_id, row.number) for row in await connection.execute(query)]
+
+
+async def deleted_among(connection: AsyncConnection, uris: Iterable[str]) -> set[str]:
+    """Return which of these versions, ``refscan://PROJECT/NAME:vN``, were deleted."""
+    found = set()
+    for uri in uris:
+        project_name, _, rest = uri.removeprefix("refscan://").partition("/")
+        name, _, number = rest.rpartition(":v")
+        query = (
+            sql.select(version.c.deleted_at)
+            .join(artifact, artifact.c.id == version.c.artifact_id)
+            .join(project, project.c.id == artifact.c.project_id)
+            .where(project.c.name == project_name, artifact.c.name == name, version.c.number == int(number))
+        )
+        if (await connection.execute(query)).scalar_one_or_none() is not None:
+            found.add(uri)
+    return found
 
 
 async def find_record(connection: AsyncConnection, project_name: str, name: str, alias_name: str) -> Record:

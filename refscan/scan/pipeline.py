@@ -251,6 +251,7 @@ class Scan:
         """Return what a scan must have in common with the one it goes on from."""
         return {
             "uri": self.location.uri,
+            "endpoint": self.source.endpoint,
             "prefix": self.found.prefix,
             "checksum": self._checksum,
             "include": [] if self._only is None else list(self._only.include),

@@ -83,6 +83,7 @@ class RangeListing:
         # Ascending: where somebody asks whether a range can be cut.
         self._pivots: list[str] = []
         self._alphabet = Alphabet(len(prefix))
+        self.pages = 0
         if journal is not None:
             for after, pivot in journal.splits:
                 self._ledger.split(after, pivot)
@@ -94,11 +95,10 @@ class RangeListing:
         self._share = pressure.join(self._schedule)
         self._by_token = False
         self._group: TaskGroup | None = None
-        self.pages = 0
         self.splits = 0
         self.misses = 0
         # In pages: how many requests more than one hand would have needed, so far.
-        self._wasted = 0.0
+        self._wasted = 0.0 if not self.pages else max(0.0, tally.requests(source) - self.pages)
 
     def ranges(self) -> tuple[RangeReceipt, ...]:
         """Return the ranges that tile the key space, with the objects found in each."""
@@ -150,6 +150,7 @@ class RangeListing:
 
     def _restore(self, after: str, record: Record) -> None:
         """Take over a page that was listed before the scan was killed."""
+        self.pages += 1
         note = record.header
         found = _found(record.rows)
         self._tally.restore(found.objects, note["skipped"], note["requests"])

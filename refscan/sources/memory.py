@@ -44,6 +44,7 @@ class MemorySource:
         self.base = f"memory://{name}/"
         self.page_size = page_size
         self.requests = self.retries = 0
+        self.endpoint = None
         self._keys: list[str] = []
         self._versions: dict[str, list[_Version]] = {}
         self._count = 0

@@ -140,6 +140,11 @@ class Source(Protocol):
     base: str
 
     @property
+    def endpoint(self) -> str | None:
+        """Where it is asked, where ``base`` does not say that and it is not the usual place; known once it is open."""
+        ...
+
+    @property
     def requests(self) -> int:
         """Requests sent (for files: files opened and folders read) so far."""
         ...

@@ -137,6 +137,23 @@ async def test_a_version_whose_entries_others_refer_to_is_deleted_only_by_force(
     await delete_version(registry, "demo", "data", "v0", force=True)
 
 
+async def test_a_version_that_was_deleted_meanwhile_is_not_referred_to(registry, log, draft):
+    await log("0", "1")
+    async with refscan.init(project="demo") as run:
+        artifact = await draft("subset")
+        await artifact.add_reference("refscan://demo/data:v0/f", name="taken")
+        await delete_version(registry, "demo", "data", "v0")
+        other = run.log_artifact(await draft("other", {"f": "text"}))
+        with pytest.raises(
+            ArtifactError, match=r"demo/subset was not logged: .* refer to refscan://demo/data:v0, which"
+        ):
+            await run.log_artifact(artifact)
+        assert (await other).number == 0
+        again = await draft("subset")
+        await again.add_reference("refscan://demo/data:v1/f", name="taken")
+        assert (await run.log_artifact(again)).number == 0
+
+
 async def test_a_rule_finds_the_versions_of_all_artifacts_or_of_one(registry, log):
     await log("0", "1", "2", "3")
     await log("0", "1", "2", name="other")

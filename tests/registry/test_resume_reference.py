@@ -257,3 +257,13 @@ async def test_a_store_that_fails_and_goes_away(aws, monkeypatch, directory, see
     assert (version.digest, version.entry_count) == (whole.digest, len(KEYS))
     assert [batch.to_pylist() for batch in version.batches()] == [batch.to_pylist() for batch in whole.batches()]
     assert not directory.exists()
+
+
+async def test_a_bucket_of_the_same_name_elsewhere_is_another_one(aws, directory):  # noqa: ARG001
+    with ListingServer(KEYS, page_size=10) as here, ListingServer(KEYS[:300], page_size=10) as there:
+        here.broken = lambda request: request.lists and request.after > KEYS[200]
+        first, second = (S3Options(endpoint_url=server.url) for server in (here, there))
+        with pytest.raises(StoreError, match="the store is busy"):
+            await Artifact("data", type="dataset").add_reference("s3://bucket/d/", options=first, resume=directory)
+        with pytest.raises(ResumeError, match=f"endpoint '{here.url}', not '{there.url}'"):
+            await Artifact("data", type="dataset").add_reference("s3://bucket/d/", options=second, resume=directory)

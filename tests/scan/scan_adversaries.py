@@ -86,6 +86,7 @@ class Handing:
         self.opened = self.closed = 0
         self.listings = self.stats = 0
         self.under_way = self.most_under_way = 0
+        self.endpoint = None
 
     @property
     def requests(self) -> int:

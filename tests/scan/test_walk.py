@@ -23,6 +23,7 @@ class Folders:
         self.inner = bucket(keys, page_size=page_size)
         self.base = self.inner.base
         self.requests = self.retries = 0
+        self.endpoint = None
         self.under_way = self.most_under_way = 0
         self._random = random.Random(seed)
         self._page_size = page_size

@@ -170,3 +170,16 @@ class TestNoEndpoint:
                 pass
         assert SECRET not in str(caught.value)
         assert "http://127.0.0.1:9000" in str(caught.value)
+
+
+class TestWhereItIs:
+    @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1"])
+    async def test_aws_is_one_place(self, aws, region):
+        aws.setenv("AWS_REGION", region)
+        async with S3Source("bucket") as source:
+            assert source.endpoint is None
+
+    async def test_others_are_told_apart(self, aws):
+        aws.setenv("AWS_S3_ENDPOINT_URL", "http://127.0.0.1:9000")
+        async with S3Source("bucket") as source:
+            assert source.endpoint == "http://127.0.0.1:9000"

@@ -48,6 +48,7 @@ class AzureSource:
     ) -> None:
         self.base = base
         self.requests = 0
+        self.endpoint = None
         self._repeats = Repeats()
         self._told = 0
         self._options = options

@@ -55,6 +55,7 @@ class FsspecSource:
             base = f"{scheme}://{user}{at if user else ''}{bare_host}{slash}{folder}"
         self.base = base
         self.requests = self.retries = 0
+        self.endpoint = None
         self._options = options
         self._recipe = Recipe(base, options.storage_options, userinfo)
         self._open_pool: Pool[FileSystem] | None = None

@@ -35,6 +35,7 @@ class GCSClient:
     Attributes:
         requests: Requests sent so far, repeated ones too.
         repeats: Those among them that were sent again, and answers that asked to slow down.
+        endpoint: Where they are sent, if it is not Google's own.
     """
 
     def __init__(self, storage: Storage, token: Token | None, root: str, user_project: str | None) -> None:
@@ -43,6 +44,7 @@ class GCSClient:
         self._storage = storage
         self._token = token
         self._objects = f"{root}/storage/v1/b"
+        self.endpoint = None if root == _ENDPOINT else root
         self._payer = {"userProject": user_project} if user_project else {}
 
     async def list_objects(self, bucket: str, params: Mapping[str, str]) -> bytes:

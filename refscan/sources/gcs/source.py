@@ -72,6 +72,11 @@ class GCSSource:
         return self._client.repeats.retries if self._client is not None else 0
 
     @property
+    def endpoint(self) -> str | None:
+        """See ``Source.endpoint``."""
+        return self._open_client.endpoint
+
+    @property
     def capabilities(self) -> Capabilities:
         """Ordered, ranged, pinned."""
         return Capabilities(pinned=True, list_concurrency=min(MOST_LISTINGS, self._connections))

@@ -50,6 +50,7 @@ class HTTPSource:
     def __init__(self, base: str, options: HTTPOptions = _DEFAULTS, *, userinfo: str | None = None) -> None:
         self.base = base
         self.requests = 0
+        self.endpoint = None
         self._repeats = Repeats()
         self._options = options
         self._session = Session(base, options, userinfo, sent=self._count)

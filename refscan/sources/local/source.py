@@ -52,6 +52,7 @@ class LocalSource:
         self.root = root.rstrip("/") + "/"
         self.base = "file://" + quote_key(self.root, "file")
         self.requests = self.retries = 0
+        self.endpoint = None
         self._threads: anyio.CapacityLimiter | None = None
         self._pace = Pace()
         self._paused: dict[tuple[str, str], Walk] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,6 +10,7 @@ from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import anyio
 import pyarrow as pa
@@ -33,6 +35,7 @@ __all__ = ["S3Source"]
 _CHUNK = 1 << 18
 _DEFAULTS = S3Options()
 _STAT_BATCH = 16
+_OF_AWS = re.compile(r".*\.amazonaws\.com(?:\.cn)?")
 _LISTINGS = {
     "list_objects_v2": ("ListObjectsV2", {"encoding-type": "url", "list-type": "2"}),
     "list_object_versions": ("ListObjectVersions", {"encoding-type": "url", "versions": ""}),
@@ -117,6 +120,12 @@ class S3Source:
     def retries(self) -> int:
         """Requests so far that were sent again: the SDK's attempts beyond a first one, be that refscan's or its own."""
         return self._attempts.retries
+
+    @property
+    def endpoint(self) -> str | None:
+        """See ``Source.endpoint``; those of AWS are one."""
+        url: str = self._client.meta.endpoint_url
+        return None if _OF_AWS.fullmatch(urlsplit(url).hostname or "") else url
 
     async def __aenter__(self) -> Self:
         with translated(self.base, "s3:ListBucket"):
