@@ -49,7 +49,7 @@ class ManifestRows:
         """
         path = self.locate(name)
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 yield file
         except RefscanError:
             raise

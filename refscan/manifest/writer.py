@@ -121,7 +121,8 @@ def _encoded(table: pa.Table) -> pa.Buffer:
 def write_parquet(table: pa.Table, sink: object) -> None:
     """Write rows of ``MANIFEST_SCHEMA`` as Parquet: zstd, and delta encoding for what neighbours share.
 
-    Column types and encodings are those that other readers know too. Only paths have statistics.
+    Column types and encodings are those that other readers know too. Only paths have statistics. Pages have
+    checksums, so that damage is noticed when they are read.
     """
     pq.write_table(
         table,
@@ -130,4 +131,5 @@ def write_parquet(table: pa.Table, sink: object) -> None:
         use_dictionary=["storage_class"],
         column_encoding=_ENCODINGS,
         write_statistics=["path"],
+        write_page_checksum=True,
     )

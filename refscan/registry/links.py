@@ -31,7 +31,7 @@ def linked_versions(store: LocalStore, manifests: Iterable[str]) -> Iterator[tup
 
 def _linked(store: LocalStore, segment: str) -> set[str]:
     try:
-        refs = pq.read_table(store.segment_path(segment), columns=["ref"]).column("ref")
+        refs = pq.read_table(store.segment_path(segment), columns=["ref"], page_checksum_verification=True).column("ref")
     except (FileNotFoundError, ValueError):
         return set()
     except OSError as error:

@@ -63,7 +63,7 @@ class Marks:
     def _add_files(self, segment: Segment) -> None:
         path = self._store.segment_path(segment.name)
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=["ref", "digest"]):
                     digests = batch.filter(pc.is_null(batch.column("ref"))).column("digest")
                     self._waiting.append(_decoded(digests))

@@ -1,6 +1,7 @@
 """Rows by their paths, against a list; and how little is read for them."""
 
 import contextlib
+import random
 
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +75,30 @@ def test_a_segment_that_is_gone_or_damaged_is_an_error_that_names_it(data):
         ):
             with pytest.raises(StoreError, match=str(path)):
                 read()
+
+
+def test_a_segment_with_another_bit_in_its_data_is_an_error_or_gives_what_was_written():
+    chance = random.Random(0)
+    rows = [
+        dict.fromkeys(MANIFEST_SCHEMA.names)
+        | {"path": f"{n:05}", "digest": chance.randbytes(16).hex(), "size": chance.randrange(10**9)}
+        for n in range(2_000)
+    ]
+    noticed = 0
+    with contextlib.closing(Segments()) as segments:
+        manifest = segments.rows_of(rows)
+        path = segments.locate(manifest.index.segments[0].name)
+        whole = path.read_bytes()
+        data = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8  # before the footer and its length
+        for _ in range(200):
+            damaged = bytearray(whole)
+            damaged[chance.randrange(4, data)] ^= 1 << chance.randrange(8)
+            path.write_bytes(damaged)
+            try:
+                assert listed(manifest.between()) == rows
+            except StoreError:
+                noticed += 1
+    assert noticed > 150
 
 
 def test_seeking_reads_few_row_groups(monkeypatch):
