@@ -31,12 +31,12 @@ def linked_versions(store: LocalStore, manifests: Iterable[str]) -> Iterator[tup
 
 def _linked(store: LocalStore, segment: str) -> set[str]:
     try:
-        refs = pq.read_table(store.segment_path(segment), columns=["ref"], page_checksum_verification=True).column("ref")
+        table = pq.read_table(store.segment_path(segment), columns=["ref"], page_checksum_verification=True)
     except (FileNotFoundError, ValueError):
         return set()
     except OSError as error:
         if error.errno is not None:
             raise
         return set()  # damaged
-    found = pc.struct_field(pc.extract_regex(refs, _VERSION), "version")
+    found = pc.struct_field(pc.extract_regex(table.column("ref"), _VERSION), "version")
     return {uri for uri in pc.unique(found).to_pylist() if uri}

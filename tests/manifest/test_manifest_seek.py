@@ -15,6 +15,7 @@ from refscan.manifest.diff import diff_manifests
 from refscan.manifest.folders import list_folder
 from refscan.manifest.schema import MANIFEST_SCHEMA
 from refscan.manifest.seek import ManifestRows, after_prefix, columns_schema
+from refscan.manifest.writer import write_parquet
 
 manifests = st.lists(rows_of(paths), max_size=20, unique_by=lambda row: row["path"]).map(
     lambda rows: sorted(rows, key=lambda row: row["path"])
@@ -88,6 +89,7 @@ def test_a_segment_with_another_bit_in_its_data_is_an_error_or_gives_what_was_wr
     with contextlib.closing(Segments()) as segments:
         manifest = segments.rows_of(rows)
         path = segments.locate(manifest.index.segments[0].name)
+        write_parquet(pq.read_table(path, schema=MANIFEST_SCHEMA), path)
         whole = path.read_bytes()
         data = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8  # before the footer and its length
         for _ in range(200):
