@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from refscan.manifest.index import Index
 
-__all__ = ["cuts"]
+__all__ = ["FEWEST", "cuts"]
 
 # A part ends in the midst of a page, so small ones do not pay.
 _ROWS = 15_000
+FEWEST = 2 * _ROWS
+"""Rows of a manifest below which nothing is cut."""
 
 
 def cuts(index: Index, *, prefix: str, name: str | None, most: int, others: Iterable[str] = ()) -> list[str]:

@@ -7,7 +7,7 @@ import json
 from anyio import to_thread
 
 from refscan.errors import RefscanError
-from refscan.manifest.cuts import cuts
+from refscan.manifest.cuts import FEWEST, cuts
 from refscan.registry.records import Record
 from refscan.registry.registry import Registry
 from refscan.scan.alphabet import is_safe
@@ -44,6 +44,8 @@ async def previous_bounds(
 
 
 def _bounds(registry: Registry, record: Record, location: Location, name: str | None) -> list[str]:
+    if record.entry_count < FEWEST:
+        return []
     receipts = json.loads(record.receipts)
     others = {receipt["name"] for receipt in receipts if receipt["name"] is not None}
     for receipt in receipts:
