@@ -17,22 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from botocore.exceptions import ClientError
 
-from refscan.errors import DigestMismatchError, StoreError
+from refscan.errors import StoreError
 from refscan.sources.history import HistoryPage
 from refscan.sources.options import S3Options
 from refscan.sources.s3.attempts import Attempts
+from refscan.sources.s3.body import body_of
 from refscan.sources.s3.bucket import BucketKind, kind_of
 from refscan.sources.s3.client import is_whole, open_client
 from refscan.sources.s3.direct import Direct
 from refscan.sources.s3.errors import NOT_S3, is_denied, is_missing, translated
-from refscan.sources.s3.facts import Facts, facts_of_answer, facts_of_headers, rows_of, unquoted
+from refscan.sources.s3.facts import Facts, facts_of_answer, facts_of_headers, rows_of
 from refscan.sources.s3.history import has_readable_copy, list_history
 from refscan.sources.s3.page import S3Page, page_of, parse_page
 from refscan.sources.source import MOST_LISTINGS, Body, Capabilities, Page
 
 __all__ = ["S3Source"]
 
-_CHUNK = 1 << 18
 _DEFAULTS = S3Options()
 _STAT_BATCH = 16
 _OF_AWS = re.compile(r".*\.amazonaws\.com(?:\.cn)?")
@@ -349,21 +349,8 @@ class S3Source:
         permission = "s3:GetObjectVersion" if version_id else "s3:GetObject"
         with translated(uri, permission):
             answer = await self._call("get_object", Key=key, **options)
-        stream = answer["Body"]
-        async with stream:
-            found = unquoted(answer.get("ETag"))
-            if e_tag and found != e_tag:
-                raise DigestMismatchError(f"{uri} was overwritten: it has ETag {found} now, not {e_tag}", uri=uri)
-
-            async def chunks() -> AsyncIterator[bytes]:
-                with translated(uri, permission):
-                    while chunk := await stream.read(_CHUNK):
-                        yield chunk
-
-            partial = "ContentRange" in answer
-            whole = answer.get("ContentRange", "").rpartition("/")[2]
-            size = (int(whole) if whole.isdecimal() else None) if partial else answer.get("ContentLength")
-            yield Body(chunks(), size, found, answer.get("VersionId"), partial)
+        async with body_of(answer, uri, permission, e_tag=e_tag) as body:
+            yield body
 
     def refs(self, keys: pa.Array) -> pa.Array:
         """See ``Source.refs``."""
