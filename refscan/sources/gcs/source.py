@@ -74,7 +74,7 @@ class GCSSource:
     @property
     def endpoint(self) -> str | None:
         """See ``Source.endpoint``."""
-        return self._open_client.endpoint
+        return None if self._client is None else self._client.endpoint
 
     @property
     def capabilities(self) -> Capabilities:

@@ -124,8 +124,8 @@ class S3Source:
     @property
     def endpoint(self) -> str | None:
         """See ``Source.endpoint``; those of AWS are one."""
-        url: str = self._client.meta.endpoint_url
-        return None if _OF_AWS.fullmatch(urlsplit(url).hostname or "") else url
+        url: str = "" if self._client is None else self._client.meta.endpoint_url
+        return None if not url or _OF_AWS.fullmatch(urlsplit(url).hostname or "") else url
 
     async def __aenter__(self) -> Self:
         with translated(self.base, "s3:ListBucket"):
