@@ -14,7 +14,7 @@ from refscan.scan.run_file import RunFile
 __all__ = ["Listed", "RangeBuffer", "Room"]
 
 _PAGES_AHEAD = 4
-_BYTES_IN_MEMORY = 64 << 20
+_BYTES_IN_MEMORY = 48 << 20
 
 
 @dataclass(frozen=True, slots=True)

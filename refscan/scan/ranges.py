@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -23,6 +24,7 @@ from refscan.scan.buffer import Listed, RangeBuffer, Room
 from refscan.scan.journal import Journal
 from refscan.scan.ledger import Found, Ledger
 from refscan.scan.limits import LIST_CONCURRENCY
+from refscan.scan.load import Load
 from refscan.scan.outlook import Outlook
 from refscan.scan.page import check_order, trim
 from refscan.scan.pressure import Pressure
@@ -93,6 +95,7 @@ class RangeListing:
         pressure.raise_to(min(LIST_CONCURRENCY, len(bounds) + 1))
         self._pressure = pressure
         self._share = pressure.join(self._schedule)
+        self._load = Load()
         self._by_token = False
         self._group: TaskGroup | None = None
         self.splits = 0
@@ -170,7 +173,7 @@ class RangeListing:
 
     def _schedule(self) -> None:
         """Give work to as many hands as there may be."""
-        while self._group is not None and self._share.may_start():
+        while self._group is not None and self._share.may_start() and not self._is_busy():
             key_range = self._ledger.take()
             if key_range is not None:
                 self._share.start()
@@ -184,6 +187,10 @@ class RangeListing:
             bisect.insort(self._pivots, pivot)
             self._look(victim)
             self._group.start_soon(self._steal, pivot, self._ledger.until(victim))
+
+    def _is_busy(self) -> bool:
+        """Tell whether more hands would only wait for this thread; a few it has in any case."""
+        return self._share.hands >= LIST_CONCURRENCY and self._load.is_full()
 
     def _choose(self) -> tuple[str, str] | None:
         """Return the range with the most left and where to cut it, if any is worth it."""
@@ -266,7 +273,9 @@ class RangeListing:
     async def _ask(self, after: str, until: str | None, token: str | None) -> Page:
         try:
             with self._tally.asking():
+                began = time.monotonic()
                 page = await self._source.list_page(self._prefix, after=after, until=until, token=token)
+                self._load.answered(time.monotonic() - began)
         except StoreError as error:
             if not after and until is None:
                 raise
