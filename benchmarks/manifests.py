@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 from manifest_rows import batches
 from measure import cpu_seconds, peak_megabytes
 
+from refscan.manifest.diff import diff_manifests
 from refscan.manifest.index import Index
 from refscan.manifest.reader import read_manifest
+from refscan.manifest.seek import ManifestRows
 from refscan.manifest.writer import write_manifest
 from refscan.registry.store import LocalStore
 
@@ -63,11 +65,6 @@ def _segments(rows: int, folder: Path) -> Iterator[tuple[str, float, int]]:
     changed = [(2 * at + 1) * rows // (2 * _DIFFERENT) for at in range(_DIFFERENT)]
     yield _timed(f"write again, {_DIFFERENT} entries changed", lambda: write(changed), making)
     yield "bytes of ETags", 0.0, _etag_bytes(indexes[0], store)
-    try:
-        from refscan.manifest.diff import diff_manifests
-        from refscan.manifest.seek import ManifestRows
-    except ImportError:
-        return
     sides = [ManifestRows(index, store.segment_path) for index in (indexes[0], indexes[-1])]
     yield _timed(f"diff, {_DIFFERENT} entries changed", lambda: sum(b.num_rows for b in diff_manifests(*sides)))
 
