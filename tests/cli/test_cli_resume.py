@@ -168,6 +168,7 @@ def test_a_scan_killed_goes_on(*, begin, stop, server, scanned, tmp_path, after)
     assert again["requests"] <= receipt["requests"] + 30
     assert pq.read_table(tmp_path / "resumed.parquet").equals(table)
     assert not (tmp_path / "resumed").exists()
+    assert list(tmp_path.glob(".*")) == []
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
