@@ -10,6 +10,7 @@ from refscan.cli.progress import Progress
 from refscan.cli.sizes import human_size
 from refscan.cli.stores import add_store_options, store_options
 from refscan.cli.words import artifact_name
+from refscan.errors import RegistryError
 
 __all__ = ["add_parser"]
 
@@ -35,6 +36,10 @@ async def _run(arguments: argparse.Namespace) -> int:
             allow_missing_references=arguments.allow_missing,
             options=store_options(arguments),
             on_start=progress.watch_download,
+        )
+    if arguments.path_prefix and not report.fetched + report.kept + report.missing:
+        raise RegistryError(
+            f"no path of {version.project}/{version.name} begins with {arguments.path_prefix!r}; nothing was fetched"
         )
     missing = f", {report.missing:,} missing" if report.missing else ""
     print(

@@ -95,7 +95,10 @@ def _print(found: Garbage, versions: list[Record]) -> None:
     for record in versions:
         print(f"{verb} {_title(record)} ({record.entry_count:,} entries, {record.created_at:%Y-%m-%d %H:%M:%S})")
     total = sum(tally.bytes for tally in found.garbage.values())
-    counts = ", ".join(f"{tally.files:,} {kind}" for kind, tally in found.garbage.items())
+    counts = ", ".join(
+        f"{tally.files:,} {kind.removesuffix('s') if tally.files == 1 else kind}"
+        for kind, tally in found.garbage.items()
+    )
     print(f"{verb} {counts}: {human_size(total)}")
     if found.kept.files:
         print(

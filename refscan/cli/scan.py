@@ -87,7 +87,7 @@ async def _estimate(arguments: argparse.Namespace) -> int:
     costs = [f"{found.list_requests:,} list requests" + (f" ({found.list_class})" if found.list_class else "")]
     if found.stat_requests:
         costs.append(f"{found.stat_requests:,} single ones" + (f" ({found.stat_class})" if found.stat_class else ""))
-    takes = f"{' and '.join(costs)}, about {found.seconds:,.0f} s"
+    takes = f"{' and '.join(costs)}, about {max(1, round(found.seconds)):,} s"
     print(f"{objects}; a scan takes {takes}; {found.requests} requests sent")
     return 0
 

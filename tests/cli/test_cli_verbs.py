@@ -120,6 +120,9 @@ def test_get_writes_the_recorded_files(refscan, tmp_path, monkeypatch):
     assert "0 files fetched (0 B), 2 kept" in refscan("artifact", "get", "demo/data:v0").output
     assert refscan("artifact", "get", "--root", "else", "--path-prefix", "deep/", "demo/data:latest").code == 0
     assert files_below(tmp_path / "else") == {"deep/b": "bb"}
+    refused = refscan("artifact", "get", "--path-prefix", "dep/", "demo/data:latest")
+    assert (refused.code, refused.output) == (1, "")
+    assert refused.error == "refscan: no path of demo/data:v0 begins with 'dep/'; nothing was fetched\n"
 
 
 @pytest.mark.usefixtures("recorded")

@@ -16,7 +16,7 @@ def test_a_version_is_deleted_and_its_files_collected(refscan, tmp_path):
     result = refscan("artifact", "delete", "demo/data:v1")
     assert (result.code, result.output) == (0, "deleted the version demo/data:v1\n")
     dry = refscan("gc")
-    assert "would delete 1 segments, 1 manifests, 1 files" in dry.output
+    assert "would delete 1 segment, 1 manifest, 1 file: " in dry.output
     assert "`--delete` does it" in dry.output
     assert refscan("gc", "--json").json["garbage"]["files"] == {"files": 1, "bytes": 3}
     done = refscan("gc", "--delete", "--json").json
