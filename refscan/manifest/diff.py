@@ -128,10 +128,16 @@ class _Side:
                 self._exit.close()
                 self._open = None
 
-    def read(self, columns: Sequence[str]) -> pa.RecordBatch:
-        """Return columns of the group at hand."""
+    def read(self, columns: Sequence[str], rows: int | None = None) -> pa.RecordBatch:
+        """Return columns of the group at hand, or of its first rows."""
         opened, group = self._at_hand()
-        return opened.file.read_row_group(group.number, columns=list(columns)).combine_chunks().to_batches()[0]
+        wanted = rows or group.rows
+        # Threads would save a fourth of the time and cost a tenth more work.
+        batches = opened.file.iter_batches(wanted, row_groups=[group.number], columns=list(columns), use_threads=False)
+        held = [next(batches)]
+        while sum(batch.num_rows for batch in held) < wanted:  # texts of gigabytes come in parts
+            held.append(next(batches))
+        return held[0] if len(held) == 1 else pa.concat_batches(held)
 
     def written(self, name: str) -> tuple[Any, ...]:
         """Return how a column of the group at hand is written, with its bytes: if it is equal, so are the rows."""
@@ -166,7 +172,7 @@ def _narrowed(before: _Side, after: _Side, differing: list[str]) -> Iterator[pa.
     mask = functools.reduce(pc.or_, (_differs(*(rows.column(name) for rows in sides)) for name in differing))
     at = pa.array(np.flatnonzero(mask.to_numpy(zero_copy_only=False)))
     if len(at):
-        same = before.read([name for name in _COMPARED if name not in differing]).take(at)
+        same = before.read([name for name in _COMPARED if name not in differing], at[-1].as_py() + 1).take(at)
         old, new = (
             pa.record_batch(
                 [(same if name in same.schema.names else side).column(name) for name in _COMPARED],

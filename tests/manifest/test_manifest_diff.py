@@ -133,8 +133,8 @@ def decoded(monkeypatch):
     reads = []
     read = diff._Side.read
 
-    def counting(side, columns):
-        rows = read(side, columns)
+    def counting(side, columns, *first):
+        rows = read(side, columns, *first)
         reads.append((rows.num_rows, sorted(columns)))
         return rows
 
@@ -166,7 +166,7 @@ def test_row_groups_of_the_same_bytes_are_not_decoded(segments, decoded):
     old, new = segments.rows_of(rows, group_rows=500), segments.rows_of(changed, group_rows=500)
     assert len(listed(diff_manifests(old, new))) == 1
     others = sorted({*diff._COMPARED} - {"digest"})
-    assert decoded == [(500, ["digest"]), (500, ["digest"]), (500, others)]
+    assert decoded == [(500, ["digest"]), (500, ["digest"]), (322, others)]  # no row behind the one that differs
 
 
 def test_what_no_column_of_a_diff_tells_is_not_decoded(segments, decoded):
