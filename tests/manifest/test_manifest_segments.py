@@ -92,8 +92,8 @@ def starts_of(index: Index) -> list[int]:
     return [0, *itertools.accumulate(segment.rows for segment in index.segments)][:-1]
 
 
-def test_a_large_manifest_has_several_segments(large):
-    rows, index, store = large
+def test_a_large_manifest_has_several_segments(large_rows, store):
+    rows, index = large_rows, write_manifest([large_rows], store.put)
     assert len(index.segments) > 5
     assert all(segment.rows >= SMALLEST for segment in index.segments[:-1])
     assert all(segment.rows <= LARGEST for segment in index.segments)

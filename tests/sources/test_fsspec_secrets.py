@@ -13,18 +13,25 @@ from refscan.sources.options import FsspecOptions
 SECRET = "geheim:1/2@3"
 
 
+class Loud(LocalFileSystem):
+    """Tells all it knows when it fails."""
+
+    protocol = "loud"
+
+    def __init__(self, **options) -> None:
+        raise RuntimeError(
+            f"cannot log in to ftp://ada:{SECRET}@host with {options}\nand by sftp://bob:verborgen@host/x"
+        )
+
+
+@pytest.fixture(autouse=True)
+def loud():
+    fsspec.register_implementation("loud", Loud, clobber=True)
+
+
 class TestSecrets:
     @pytest.mark.parametrize("name", ["password", "secret_key", "token", "connection_string"])
     def test_options_are_not_shown(self, name):
-        class Loud(LocalFileSystem):
-            protocol = "loud"
-
-            def __init__(self, **options) -> None:
-                raise RuntimeError(
-                    f"cannot log in to ftp://ada:{SECRET}@host with {options}\nand by sftp://bob:verborgen@host/x"
-                )
-
-        fsspec.register_implementation("loud", Loud, clobber=True)
         options = FsspecOptions(storage_options={name: SECRET, "nested": {name: "innermost"}})
         with pytest.raises(StoreError) as caught:
             anyio.run(FsspecSource("loud:///", options).__aenter__)

@@ -86,6 +86,7 @@ def test_an_sdk_is_imported_with_its_scheme(uri, heavy):
 
 
 async def test_options_of_another_store_are_refused():
+    MemorySource("schemes")
     with pytest.raises(ValueError, match="memory://schemes/ is not reached by GCSOptions"):
         scan("memory://schemes/", options=GCSOptions())
     scan("memory://schemes/", options=[GCSOptions()])
