@@ -16,10 +16,15 @@ def idle():
 
 @pytest.fixture
 def busy(monkeypatch):
-    """Let a thread have no time for more."""
+    """Let a thread have no time for more; the seconds that each answer took."""
+    told = []
 
     class Full(Load):
+        def answered(self, seconds: float) -> None:
+            told.append(seconds)
+
         def is_full(self) -> bool:
             return True
 
     monkeypatch.setattr(ranges, "Load", Full)
+    return told
