@@ -19,6 +19,7 @@ from anyio import to_thread
 from refscan.errors import ListingOrderError
 from refscan.first_error import first_error, one_error
 from refscan.manifest.receipt import Receipt
+from refscan.redact import redact
 from refscan.scan.filter import PathFilter
 from refscan.scan.journal import Journal
 from refscan.scan.limits import DEFAULT_MAX_OBJECTS
@@ -251,7 +252,7 @@ class Scan:
         """Return what a scan must have in common with the one it goes on from."""
         return {
             "uri": self.location.uri,
-            "endpoint": self.source.endpoint,
+            "endpoint": redact(self.source.endpoint) if self.source.endpoint else None,
             "prefix": self.found.prefix,
             "checksum": self._checksum,
             "include": [] if self._only is None else list(self._only.include),

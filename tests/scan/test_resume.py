@@ -162,6 +162,15 @@ async def test_it_is_not_mixed_with_another_scan(tmp_path):
         await scanned(Handing(numbered(50, prefix="b/", page_size=10)), "b/", resume=tmp_path / "scan")
 
 
+async def test_a_login_of_the_endpoint_is_not_kept(tmp_path):
+    source = Handing(numbered(50, page_size=10))
+    source.endpoint = "http://ada:geheim@host:4443"
+    await scanned(source, resume=tmp_path / "scan")
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "scan").iterdir())
+    assert b"host:4443" in kept
+    assert b"geheim" not in kept
+
+
 async def test_a_directory_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
     with pytest.raises(ResumeError, match="is not empty and holds no scan"):
